@@ -1,0 +1,112 @@
+//! `segue spotify`: a Spotify MCP server, usable by any client by itself.
+//!
+//! Each tool is a file in `tools/`. No tool retries: whoever calls knows what a repetition means
+//! (Segue's workflows do), and an error says whether and when to try again.
+
+mod error;
+mod output;
+mod run;
+mod spotify_api;
+mod tools;
+mod wire;
+
+use std::sync::Arc;
+
+use rmcp::{
+    ErrorData, RoleServer, ServerHandler,
+    handler::server::{
+        router::tool::ToolRouter,
+        tool::{IntoCallToolResult, ToolCallContext},
+    },
+    model::{
+        CallToolRequestParams, CallToolResponse, ErrorCode as RpcErrorCode, Implementation,
+        ServerCapabilities, ServerConfig, Tool,
+    },
+    service::RequestContext,
+    tool_handler,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::Session;
+use spotify_api::SpotifyApi;
+
+pub use error::{ErrorCode, ToolError};
+pub use output::{Playlist, PlaylistItem, Track};
+pub use run::{RunError, run, run_stdio};
+pub use tools::{
+    add_tracks_to_playlist, create_playlist, get_playlist_items, get_user_playlists,
+    remove_tracks_from_playlist, search_by_isrc, search_track, verify_track_added,
+};
+
+/// What a client's model reads about the server as a whole.
+const INSTRUCTIONS: &str = "Searches Spotify's catalogue and reads and changes the user's \
+    playlists. A failed call has an `error` with a stable `code`. `rate_limited` carries \
+    `retry_after_seconds`: wait that long. `auth_expired` and `insufficient_scope` need the user to \
+    run `segue login`. After `upstream_unavailable` a change may have taken effect: look with \
+    `verify_track_added` before repeating it.";
+
+/// The MCP server. Cloning is cheap, and clones share the session.
+#[derive(Clone)]
+pub struct SpotifyServer {
+    api: SpotifyApi,
+    router: Arc<ToolRouter<Self>>,
+    /// Cancelled when the client is gone: calls under way end at once.
+    client_gone: CancellationToken,
+}
+
+impl SpotifyServer {
+    /// A server that acts for the user of `session`.
+    #[must_use]
+    pub fn new(session: Session) -> Self {
+        Self {
+            api: SpotifyApi::new(session),
+            router: Arc::new(tools::router()),
+            client_gone: CancellationToken::new(),
+        }
+    }
+
+    /// The definition of every tool, sorted by name.
+    #[must_use]
+    pub fn tools() -> Vec<Tool> {
+        tools::router().list_all()
+    }
+}
+
+#[tool_handler(router = self.router)]
+impl ServerHandler for SpotifyServer {
+    fn get_info(&self) -> ServerConfig {
+        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+            .with_server_info(
+                Implementation::new("segue-spotify", env!("CARGO_PKG_VERSION"))
+                    .with_title("Spotify, by Segue"),
+            )
+            .with_instructions(INSTRUCTIONS)
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let known = self.router.has_route(&request.name);
+        let name = request.name.clone();
+        let cancelled = context.ct.clone();
+        let call = self
+            .router
+            .call(ToolCallContext::new(self, request, context));
+        let result = tokio::select! {
+            result = call => result,
+            () = cancelled.cancelled() => ToolError::given_up().into_call_tool_result(),
+            () = self.client_gone.cancelled() => ToolError::given_up().into_call_tool_result(),
+        };
+        match result {
+            // A model can mend its arguments only if it sees what was wrong with them, and it sees
+            // tool results, not protocol errors.
+            Err(error) if known && error.code == RpcErrorCode::INVALID_PARAMS => {
+                tracing::debug!(tool = %name, "arguments refused");
+                ToolError::invalid_request(error.message).into_call_tool_result()
+            }
+            other => other,
+        }
+    }
+}

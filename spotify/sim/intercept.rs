@@ -1,0 +1,138 @@
+//! What happens to every request for Spotify: it is logged, and it meets the faults on order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures::stream;
+use serde_json::Value;
+use url::form_urlencoded;
+
+use super::api::TookEffect;
+use super::endpoint::Endpoint;
+use super::error::{ApiError, OAuthError};
+use super::faults::{BodyFault, DropWhen, Fault};
+use super::request_log::Arrival;
+use super::{MAX_BODY_BYTES, World, locked};
+
+/// Marks a response that must not be sent: the connection is closed in its place.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CloseConnection;
+
+/// How much [`BodyFault::Huge`] appends: 64 MiB, far above any answer of Spotify's.
+const HUGE_BYTES: usize = 64 << 20;
+/// In pieces of this many bytes.
+const HUGE_PIECE: usize = 64 << 10;
+
+/// Lists the request, lets it meet at most one fault, and carries it out.
+pub(crate) async fn intercept(
+    State(world): State<Arc<World>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let Some(endpoint) = Endpoint::of(request.method(), request.uri().path()) else {
+        return next.run(request).await;
+    };
+    let (parts, body) = request.into_parts();
+    let Ok(body) = to_bytes(body, MAX_BODY_BYTES).await else {
+        return ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "Request entity too large").into_response();
+    };
+    let query = parts.uri.query().unwrap_or_default();
+    let pen = world.requests.open(Arrival {
+        endpoint,
+        method: parts.method.to_string(),
+        path: parts.uri.path().to_owned(),
+        query: query.to_owned(),
+        uris: uris(endpoint, query, &body),
+    });
+    let fault = locked(&world.faults).take(endpoint);
+    let fault = fault.as_ref();
+
+    pause(fault.map_or(0, |fault| fault.latency_ms)).await;
+    if fault.and_then(|fault| fault.drop) == Some(DropWhen::Before) {
+        return close();
+    }
+    let mut response = match fault.and_then(Fault::refusal) {
+        Some(status) => refuse(endpoint, status, fault.and_then(|fault| fault.retry_after)),
+        None => next.run(Request::from_parts(parts, Body::from(body))).await,
+    };
+    if response.extensions().get::<TookEffect>().is_some() {
+        pen.took_effect();
+    }
+    pause(fault.map_or(0, |fault| fault.latency_after_ms)).await;
+    if fault.and_then(|fault| fault.drop) == Some(DropWhen::After) {
+        return close();
+    }
+    if let Some(body) = fault.and_then(|fault| fault.body) {
+        response = spoil(response, body).await;
+    }
+    pen.answered(response.status().as_u16());
+    response
+}
+
+async fn pause(ms: u64) {
+    if ms > 0 {
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+    }
+}
+
+fn close() -> Response {
+    let mut response = Response::default();
+    response.extensions_mut().insert(CloseConnection);
+    response
+}
+
+fn refuse(endpoint: Endpoint, status: StatusCode, retry_after: Option<u32>) -> Response {
+    let mut response = if endpoint == Endpoint::Token {
+        OAuthError::ordered(status).into_response()
+    } else {
+        ApiError::ordered(status).into_response()
+    };
+    if let Some(seconds) = retry_after {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+/// The URIs that an edit carries, as far as they can be made out.
+fn uris(endpoint: Endpoint, query: &str, body: &Bytes) -> Option<Vec<String>> {
+    let list = match endpoint {
+        Endpoint::AddItems | Endpoint::UpdateItems => "uris",
+        Endpoint::RemoveItems => "items",
+        _ => return None,
+    };
+    if let Some((_, uris)) = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "uris") {
+        return Some(uris.split(',').map(|uri| uri.trim().to_owned()).collect());
+    }
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let items = body[list].as_array().map(Vec::as_slice).unwrap_or_default();
+    let uri = |item: &Value| item.as_str().or(item["uri"].as_str()).map(str::to_owned);
+    Some(items.iter().filter_map(uri).collect())
+}
+
+/// Replaces the body of a good answer by a bad one.
+async fn spoil(response: Response, fault: BodyFault) -> Response {
+    let (mut parts, body) = response.into_parts();
+    let Ok(body) = to_bytes(body, usize::MAX).await else { return close() };
+    parts.headers.remove(header::CONTENT_LENGTH);
+    let body = match fault {
+        BodyFault::Malformed => Body::from("<html><body>upstream connect error</body></html>"),
+        BodyFault::Empty => Body::empty(),
+        BodyFault::Truncated => {
+            parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+            let half = body.slice(..body.len() / 2);
+            Body::from_stream(stream::iter([Ok(half), Err("cut off, as ordered")]))
+        }
+        BodyFault::Huge => {
+            let blank = Bytes::from(vec![b' '; HUGE_PIECE]);
+            let padding = std::iter::repeat_n(blank, HUGE_BYTES / HUGE_PIECE);
+            let pieces = std::iter::once(body).chain(padding).map(Ok::<_, &str>);
+            Body::from_stream(stream::iter(pieces))
+        }
+    };
+    Response::from_parts(parts, body)
+}

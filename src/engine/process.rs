@@ -1,0 +1,150 @@
+//! Processes that are not our children: found by command line, watched and ended by id.
+
+use std::{ffi::OsString, process::Command};
+
+pub(super) use sysinfo::Pid;
+use sysinfo::{ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, Signal, System, UpdateKind};
+
+/// What a background process of ours needs from the environment. A list of what may pass, not
+/// of what may not: a token is then kept out whatever its variable is called.
+const PLAIN_VARIABLES: [&str; 19] = [
+    "APPDATA",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "LOCALAPPDATA",
+    "LOGNAME",
+    "PATH",
+    "RUST_BACKTRACE",
+    "RUST_LOG",
+    "SEGUE_HOME",
+    "SYSTEMROOT",
+    "TEMP",
+    "TMP",
+    "TMPDIR",
+    "TZ",
+    "USER",
+    "USERNAME",
+    "USERPROFILE",
+    "WINDIR",
+];
+
+/// A process that [`find`] found.
+pub(super) struct Found {
+    pub(super) pid: Pid,
+    pub(super) command_line: Vec<OsString>,
+}
+
+/// Lets `command` inherit nothing but plain variables: no token, no key, no Temporal setting.
+pub(super) fn only_plain_environment(command: &mut Command) {
+    command.env_clear();
+    for name in PLAIN_VARIABLES {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
+    }
+}
+
+/// What starts like this may be a secret, or lead a program of Temporal's elsewhere.
+const SECRET_PREFIXES: [&str; 4] = ["OPENAI_", "SEGUE_", "SPOTIFY_", "TEMPORAL_"];
+
+/// Takes our secrets out of what `command` inherits, for a program that needs more of the
+/// user's environment than [`only_plain_environment`] leaves.
+pub(super) fn no_secrets(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if SECRET_PREFIXES
+            .iter()
+            .any(|prefix| text.starts_with(prefix))
+        {
+            command.env_remove(name);
+        }
+    }
+}
+
+/// The living processes whose command line is `wanted`.
+pub(super) fn find(wanted: impl Fn(&[OsString]) -> bool) -> Vec<Found> {
+    let mut system = System::new();
+    let what = ProcessRefreshKind::nothing()
+        .with_cmd(UpdateKind::Always)
+        .without_tasks();
+    system.refresh_processes_specifics(ProcessesToUpdate::All, true, what);
+    system
+        .processes()
+        .values()
+        .filter(|process| lives(process) && wanted(process.cmd()))
+        .map(|process| Found {
+            pid: process.pid(),
+            command_line: process.cmd().to_vec(),
+        })
+        .collect()
+}
+
+/// Whether the process runs. One that ended and waits to be collected does not.
+pub(super) fn is_alive(pid: Pid) -> bool {
+    look_at(pid).process(pid).is_some_and(lives)
+}
+
+/// Asks a process to end. Where there are no signals it is killed.
+pub(super) fn terminate(pid: Pid) {
+    if let Some(process) = look_at(pid).process(pid)
+        && process.kill_with(Signal::Term).is_none()
+    {
+        process.kill();
+    }
+}
+
+/// Ends a process at once.
+pub(super) fn kill(pid: Pid) {
+    if let Some(process) = look_at(pid).process(pid) {
+        process.kill();
+    }
+}
+
+fn look_at(pid: Pid) -> System {
+    let mut system = System::new();
+    system.refresh_processes_specifics(
+        ProcessesToUpdate::Some(&[pid]),
+        true,
+        ProcessRefreshKind::nothing().without_tasks(),
+    );
+    system
+}
+
+fn lives(process: &sysinfo::Process) -> bool {
+    !matches!(
+        process.status(),
+        ProcessStatus::Zombie | ProcessStatus::Dead
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed test should panic")]
+
+    use super::*;
+
+    #[test]
+    fn no_secret_passes_to_a_background_process() {
+        for name in PLAIN_VARIABLES {
+            for secret in ["SPOTIFY", "OPENAI", "TEMPORAL", "TOKEN", "KEY", "SECRET"] {
+                assert!(!name.contains(secret), "{name}");
+            }
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_process_is_found_and_ended() {
+        // `sleep` takes the sum of its arguments, so the second one names this very process.
+        let name: OsString = format!("0.{}", std::process::id()).into();
+        let mut child = Command::new("sleep").arg("600").arg(&name).spawn().unwrap();
+        let found = find(|command_line| command_line.last() == Some(&name));
+        assert_eq!(found.len(), 1);
+        let pid = Pid::from_u32(child.id());
+        assert!(found[0].pid == pid && is_alive(pid));
+        terminate(pid);
+        child.wait().unwrap();
+        assert!(!is_alive(pid));
+    }
+}

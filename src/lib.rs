@@ -1,0 +1,4 @@
+//! The program.
+
+pub mod engine;
+pub mod home;

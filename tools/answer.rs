@@ -1,0 +1,34 @@
+//! What a tool answers: one readable sentence, and the same as structured content.
+
+use rmcp::{
+    ErrorData,
+    handler::server::tool::IntoCallToolResult,
+    model::{CallToolResponse, CallToolResult, ContentBlock},
+};
+use serde::Serialize;
+
+/// A successful answer.
+pub struct Answer<T> {
+    /// For the person.
+    pub sentence: String,
+    /// For the program: it follows the tool's output schema.
+    pub data: T,
+}
+
+impl<T: Serialize> IntoCallToolResult for Answer<T> {
+    fn into_call_tool_result(self) -> Result<CallToolResponse, ErrorData> {
+        Ok(result(&self.sentence, &self.data)?.into())
+    }
+}
+
+/// The sentence, the data as JSON text for clients that know no structured content, and the data.
+pub(crate) fn result(sentence: &str, data: &impl Serialize) -> Result<CallToolResult, ErrorData> {
+    let data = serde_json::to_value(data)
+        .map_err(|error| ErrorData::internal_error(error.to_string(), None))?;
+    let mut result = CallToolResult::success(vec![
+        ContentBlock::text(sentence),
+        ContentBlock::text(data.to_string()),
+    ]);
+    result.structured_content = Some(data);
+    Ok(result)
+}

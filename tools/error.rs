@@ -1,0 +1,111 @@
+//! What a tool answers when it cannot do what it was asked: a result that the assistant can act
+//! on. JSON-RPC errors are for faults of the protocol alone.
+
+use rmcp::{ErrorData, handler::server::tool::IntoCallToolResult, model::CallToolResponse};
+use serde::Serialize;
+
+use crate::answer;
+
+/// A refused or failed call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[error("{message} {next_step}")]
+pub struct ToolError {
+    /// A stable name for this kind of error.
+    pub code: &'static str,
+    /// What happened, in one sentence.
+    pub message: String,
+    /// What to do next.
+    pub next_step: String,
+    /// The argument that was wrong, if one was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field: Option<&'static str>,
+    /// The sync in question, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sync_id: Option<String>,
+}
+
+impl ToolError {
+    fn new(code: &'static str, message: impl Into<String>, next_step: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            next_step: next_step.into(),
+            field: None,
+            sync_id: None,
+        }
+    }
+
+    /// An argument that cannot be accepted. `allowed` says what can.
+    pub fn invalid(field: &'static str, problem: impl Into<String>, allowed: &str) -> Self {
+        Self {
+            field: Some(field),
+            ..Self::new(
+                "invalid_argument",
+                format!("The argument {field} {}.", problem.into()),
+                format!("Allowed: {allowed}."),
+            )
+        }
+    }
+
+    /// No sync of this user's has this id.
+    pub fn unknown_sync(sync_id: &str) -> Self {
+        Self {
+            sync_id: Some(sync_id.to_owned()),
+            ..Self::new(
+                "unknown_sync",
+                format!("There is no sync with the id {sync_id:?}."),
+                "Call list_syncs to see the ids of your syncs.",
+            )
+        }
+    }
+
+    /// The sync is in a state in which this cannot be done.
+    pub fn wrong_state(sync_id: &str, message: impl Into<String>, next_step: &str) -> Self {
+        Self {
+            sync_id: Some(sync_id.to_owned()),
+            ..Self::new("wrong_state", message, next_step)
+        }
+    }
+
+    /// The engine is not there, and did not come in time.
+    pub fn engine_unavailable(message: impl Into<String>) -> Self {
+        Self::new(
+            "engine_unavailable",
+            message,
+            "Try again in a moment; `segue doctor` says what is wrong with the engine.",
+        )
+    }
+
+    /// The engine refused or broke during the call.
+    pub fn engine_failed(during: &str, error: &dyn std::fmt::Display) -> Self {
+        Self::new(
+            "engine_failed",
+            format!("The engine could not {during}: {error}."),
+            "Nothing was lost; call the same tool again. `segue doctor` says what is wrong.",
+        )
+    }
+
+    /// The upstream failed at something that is asked of it directly.
+    pub fn upstream(error: &segue_workflows::error::SyncError) -> Self {
+        Self::new(error.code.as_str(), error.message.clone(), error.next_step.clone())
+    }
+
+    /// The answer is not there yet.
+    pub fn not_yet(message: impl Into<String>) -> Self {
+        Self::new("not_yet", message, "Call the same tool again in a moment.")
+    }
+}
+
+#[derive(Serialize)]
+struct Wrapped {
+    error: ToolError,
+}
+
+impl IntoCallToolResult for ToolError {
+    fn into_call_tool_result(self) -> Result<CallToolResponse, ErrorData> {
+        let sentence = self.to_string();
+        let mut result = answer::result(&sentence, &Wrapped { error: self })?;
+        result.is_error = Some(true);
+        Ok(result.into())
+    }
+}

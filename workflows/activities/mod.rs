@@ -1,0 +1,236 @@
+//! The activities: every call of an upstream that a workflow makes, one method each.
+//!
+//! They share one [`Upstream`], and each does at most one thing that has an effect. When an
+//! attempt may be repeated, how often and how soon, is not theirs to say: the policy stands beside
+//! the step in the workflow.
+
+mod attempt;
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use temporalio_macros::activities;
+use temporalio_sdk::activities::{ActivityContext, ActivityError};
+
+use self::attempt::{reading, writing};
+pub use self::attempt::{Attempted, FailedAttempt};
+use crate::{
+    error::ErrorCode,
+    matching::Query,
+    track::Candidate,
+    upstream::{Playlist, Presence, Upstream, UpstreamError},
+};
+
+/// The activities, on one upstream server.
+pub struct Activities {
+    upstream: Upstream,
+}
+
+impl Activities {
+    /// The activities on this upstream.
+    pub fn new(upstream: Upstream) -> Self {
+        Self { upstream }
+    }
+}
+
+/// A track and the playlist it is to be in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Placement {
+    /// Spotify's id of the playlist.
+    pub playlist_id: String,
+    /// Spotify's URI of the track.
+    pub track_uri: String,
+    /// Where to look first: the offset of the entry that is, or would be, the track.
+    #[serde(default)]
+    pub look_from: u32,
+    /// An add was tried before, and its answer may have been lost: look before adding.
+    #[serde(default)]
+    pub tried_before: bool,
+}
+
+/// What an add came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Added {
+    /// An earlier attempt had added it, though its answer was lost.
+    pub by_earlier_attempt: bool,
+}
+
+/// What an undo came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TakenOut {
+    /// Whether there was anything to take out.
+    pub was_there: bool,
+}
+
+#[activities]
+impl Activities {
+    /// Asks the upstream for candidates.
+    #[activity(name = "search")]
+    pub async fn search(
+        self: Arc<Self>,
+        ctx: ActivityContext,
+        query: Query,
+    ) -> Result<Attempted<Vec<Candidate>>, ActivityError> {
+        reading(&ctx, async {
+            match &query {
+                Query::Isrc(isrc) => self.upstream.search_isrc(isrc).await,
+                Query::Text(text) => self.upstream.search(text).await,
+            }
+        })
+        .await
+    }
+
+    /// Looks up the one playlist of this exact name.
+    #[activity(name = "find_playlist")]
+    pub async fn find_playlist(
+        self: Arc<Self>,
+        ctx: ActivityContext,
+        name: String,
+    ) -> Result<Attempted<Playlist>, ActivityError> {
+        reading(&ctx, async {
+            let named: Vec<Playlist> = self
+                .upstream
+                .playlists()
+                .await?
+                .into_iter()
+                .filter(|playlist| playlist.name == name)
+                .collect();
+            only_one(&name, named)
+        })
+        .await
+    }
+
+    /// Reads the user's playlists.
+    #[activity(name = "list_playlists")]
+    pub async fn list_playlists(
+        self: Arc<Self>,
+        ctx: ActivityContext,
+    ) -> Result<Attempted<Vec<Playlist>>, ActivityError> {
+        reading(&ctx, self.upstream.playlists()).await
+    }
+
+    /// Looks whether the track is in the playlist.
+    #[activity(name = "look")]
+    pub async fn look(
+        self: Arc<Self>,
+        ctx: ActivityContext,
+        place: Placement,
+    ) -> Result<Attempted<Presence>, ActivityError> {
+        reading(
+            &ctx,
+            self.upstream
+                .contains(&place.playlist_id, &place.track_uri, place.look_from),
+        )
+        .await
+    }
+
+    /// Adds the track, unless an earlier attempt already did.
+    #[activity(name = "add")]
+    pub async fn add(
+        self: Arc<Self>,
+        ctx: ActivityContext,
+        place: Placement,
+    ) -> Result<Attempted<Added>, ActivityError> {
+        let tried_before = place.tried_before || ctx.info().attempt > 1;
+        writing(&ctx, async {
+            if tried_before {
+                let seen = self
+                    .upstream
+                    .contains(&place.playlist_id, &place.track_uri, place.look_from)
+                    .await?;
+                if seen.present {
+                    return Ok(Added { by_earlier_attempt: true });
+                }
+            }
+            self.upstream
+                .add(&place.playlist_id, &place.track_uri)
+                .await?;
+            Ok(Added { by_earlier_attempt: false })
+        })
+        .await
+    }
+
+    /// Sees that the track is in the playlist; its absence is a failure to be tried again, because
+    /// Spotify may show an add a moment late.
+    #[activity(name = "verify")]
+    pub async fn verify(
+        self: Arc<Self>,
+        ctx: ActivityContext,
+        place: Placement,
+    ) -> Result<Attempted<()>, ActivityError> {
+        reading(&ctx, async {
+            let seen = self
+                .upstream
+                .contains(&place.playlist_id, &place.track_uri, place.look_from)
+                .await?;
+            if seen.present {
+                return Ok(());
+            }
+            Err(UpstreamError::new(
+                ErrorCode::NotVerified,
+                "the upstream reported the track as added, but it is not in the playlist",
+            ))
+        })
+        .await
+    }
+
+    /// Takes the track out of the playlist, if it is there.
+    #[activity(name = "take_out")]
+    pub async fn take_out(
+        self: Arc<Self>,
+        ctx: ActivityContext,
+        place: Placement,
+    ) -> Result<Attempted<TakenOut>, ActivityError> {
+        writing(&ctx, async {
+            let seen = self
+                .upstream
+                .contains(&place.playlist_id, &place.track_uri, place.look_from)
+                .await?;
+            if seen.present {
+                self.upstream
+                    .remove(&place.playlist_id, &place.track_uri)
+                    .await?;
+            }
+            Ok(TakenOut { was_there: seen.present })
+        })
+        .await
+    }
+}
+
+fn only_one(name: &str, named: Vec<Playlist>) -> Result<Playlist, UpstreamError> {
+    match named.len() {
+        0 => Err(UpstreamError::new(
+            ErrorCode::PlaylistNotFound,
+            format!("there is no playlist named {name:?}; the name must match exactly"),
+        )),
+        1 => named.into_iter().next().ok_or_else(|| {
+            UpstreamError::new(ErrorCode::Internal, "a list of one had no first element")
+        }),
+        many => {
+            let ids: Vec<_> = named.iter().take(10).map(|p| p.id.as_str()).collect();
+            Err(UpstreamError::new(
+                ErrorCode::PlaylistAmbiguous,
+                format!("{many} playlists are named {name:?}: {}", ids.join(", ")),
+            ))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn playlist(id: &str) -> Playlist {
+        Playlist { id: id.into(), name: "Mix".into(), writable: None, total_tracks: None }
+    }
+
+    #[test]
+    fn a_name_must_belong_to_exactly_one_playlist() {
+        assert_eq!(only_one("Mix", vec![playlist("a")]), Ok(playlist("a")));
+        let none = only_one("Mix", vec![]).expect_err("none");
+        assert_eq!(none.code, ErrorCode::PlaylistNotFound);
+        let two = only_one("Mix", vec![playlist("a"), playlist("b")]).expect_err("two");
+        assert_eq!(two.code, ErrorCode::PlaylistAmbiguous);
+        assert!(two.message.contains("a, b"), "{}", two.message);
+    }
+}

@@ -1,0 +1,19 @@
+//! The durable part of Segue: what must survive a crash lives here.
+//!
+//! A workflow is a story ([`music_sync`], [`place_track`], [`dead_letter`],
+//! [`playlist_reading`]); the activities do its I/O through the [`upstream`] adapter; what is
+//! pure ([`matching`]) imports neither Temporal nor MCP.
+
+pub mod activities;
+pub mod dead_letter;
+pub mod error;
+pub mod matching;
+pub mod music_sync;
+pub mod names;
+pub mod place_track;
+pub mod playlist_reading;
+mod step;
+pub mod sync;
+pub mod track;
+pub mod upstream;
+pub mod worker;

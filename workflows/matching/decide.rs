@@ -1,0 +1,164 @@
+//! Which of the candidates is taken, and whether any is.
+
+use std::cmp::{Ordering, Reverse};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::reading::Reading;
+use super::score::{MatchMethod, Score, compare};
+use crate::track::{Candidate, SourceTrack};
+
+/// A candidate and how well it fits.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Match {
+    /// What the upstream offers.
+    pub candidate: Candidate,
+    /// How well it fits, and why.
+    pub score: Score,
+}
+
+/// What became of a search.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Decision {
+    /// The candidate to take, if one reaches the threshold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matched: Option<Match>,
+    /// The candidates, best first, at most [`MAX_RANKED`].
+    pub candidates: Vec<Match>,
+    /// How many different candidates were looked at.
+    pub candidates_found: usize,
+}
+
+impl Decision {
+    /// The best candidate, whether or not it was good enough.
+    pub fn best(&self) -> Option<&Match> {
+        self.candidates.first()
+    }
+}
+
+/// How many candidates a decision keeps: what a person can choose from, and small enough for a
+/// workflow's history.
+pub const MAX_RANKED: usize = 10;
+
+/// Two confidences closer than this are equal: smaller differences are artefacts of rounding.
+const EQUAL: f64 = 1e-9;
+
+/// Ranks the candidates, and takes the best if it reaches the threshold.
+///
+/// A threshold outside 0.0 to 1.0 is brought inside. Equal candidates keep the upstream's order,
+/// which puts the usual release first.
+pub fn best(source: &SourceTrack, candidates: &[Candidate], threshold: f64) -> Decision {
+    let asked = Reading::of_source(source);
+    let mut ranked: Vec<(Match, Tie)> = candidates
+        .iter()
+        .map(|candidate| {
+            let offered = Reading::of_candidate(candidate);
+            let score = compare(&asked, &offered);
+            let tie = Tie {
+                punctuation: asked.title.literal != offered.title.literal,
+                length: length_apart(source, candidate),
+                releases: Reverse(releases(candidate, candidates)),
+                strangers: strangers(&asked, &offered),
+            };
+            (
+                Match {
+                    candidate: candidate.clone(),
+                    score,
+                },
+                tie,
+            )
+        })
+        .collect();
+    ranked.sort_by(|(a, tie_a), (b, tie_b)| by_score(a, b).then_with(|| tie_a.cmp(tie_b)));
+    let candidates: Vec<Match> = ranked
+        .into_iter()
+        .map(|(m, _)| m)
+        .take(MAX_RANKED)
+        .collect();
+    let threshold = if threshold.is_nan() {
+        1.0
+    } else {
+        threshold.clamp(0.0, 1.0)
+    };
+    let matched = candidates
+        .first()
+        .filter(|m| m.score.confidence >= threshold)
+        .cloned();
+    Decision {
+        matched,
+        candidates_found: 0,
+        candidates,
+    }
+}
+
+/// The confidence for ranking. A track without an ISRC is as a rule an old copy that the catalogue
+/// keeps for those who have it saved, so a copy that can be identified goes first if it fits
+/// nearly as well.
+fn rank(m: &Match) -> f64 {
+    const UNIDENTIFIED: f64 = 0.005;
+    m.score.confidence
+        - if m.candidate.isrc.is_some() {
+            0.0
+        } else {
+            UNIDENTIFIED
+        }
+}
+
+/// Better first: the more confident; at equal confidence a shared ISRC, then the better text.
+fn by_score(a: &Match, b: &Match) -> Ordering {
+    let parts = |m: &Match| {
+        let p = &m.score.parts;
+        p.title + p.artist + p.album.unwrap_or_default()
+    };
+    let more = |x: f64, y: f64| {
+        if (x - y).abs() < EQUAL {
+            Ordering::Equal
+        } else {
+            y.total_cmp(&x)
+        }
+    };
+    let by_text = |m: &Match| m.score.method != MatchMethod::Isrc;
+    more(rank(a), rank(b))
+        .then_with(|| by_text(a).cmp(&by_text(b)))
+        .then_with(|| more(a.score.parts.version, b.score.parts.version))
+        .then_with(|| more(parts(a), parts(b)))
+}
+
+/// What decides between candidates of equal score. Smaller is better, the first field first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Tie {
+    /// Whether the titles differ in punctuation: "In the Flesh?" and "In the Flesh".
+    punctuation: bool,
+    /// The difference in length, in milliseconds.
+    length: u32,
+    /// On how many of the candidates the same recording is: the more, the more usual it is.
+    releases: Reverse<usize>,
+    /// How many artists the candidate has beyond those named.
+    strangers: usize,
+}
+
+fn length_apart(source: &SourceTrack, candidate: &Candidate) -> u32 {
+    match (source.duration_ms, candidate.duration_ms) {
+        (Some(a), Some(b)) => a.abs_diff(b),
+        _ => 0,
+    }
+}
+
+fn releases(candidate: &Candidate, candidates: &[Candidate]) -> usize {
+    match &candidate.isrc {
+        Some(_) => candidates
+            .iter()
+            .filter(|c| c.isrc == candidate.isrc)
+            .count(),
+        None => 0,
+    }
+}
+
+fn strangers(asked: &Reading, offered: &Reading) -> usize {
+    offered
+        .artists
+        .entries
+        .len()
+        .saturating_sub(asked.artists.entries.len())
+}

@@ -1,0 +1,116 @@
+//! What to ask the upstream, in which order.
+
+use serde::{Deserialize, Serialize};
+
+use super::artists::Artists;
+use super::normalise::{fold, isrc, transliterate};
+use super::reading::untangle;
+use super::title::Title;
+use crate::track::SourceTrack;
+
+/// A question to the upstream's search.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Query {
+    /// By recording code: 12 upper-case characters.
+    Isrc(String),
+    /// By text, with Spotify's field filters or without: at most [`MAX_QUERY_CHARS`] characters.
+    Text(String),
+}
+
+/// Longest text of a query, in characters. Spotify refuses queries over 250.
+pub const MAX_QUERY_CHARS: usize = 200;
+
+/// Most questions asked about one track.
+pub const MAX_QUERIES: usize = 5;
+
+/// The questions to ask about a track, the most exact first, none twice.
+///
+/// Each rung is asked only if those before it found nothing good enough. Folding has removed
+/// quotes, colons and operators, and lower case keeps `NOT` a word, so no title can change what a
+/// query means.
+pub fn ladder(source: &SourceTrack) -> Vec<Query> {
+    let (raw_title, raw_artist) = untangle(source);
+    let title = Title::parse(&raw_title);
+    let artists = Artists::from_text(&raw_artist);
+    let base = searchable(&title.base);
+    let extra = extra_words(&title, &raw_title);
+    let album = Title::parse(source.album.as_deref().unwrap_or_default());
+    let album = searchable(&album.base);
+    let everyone = if artists.is_empty() {
+        String::new()
+    } else {
+        searchable(&fold(&raw_artist))
+    };
+    let artist = match artists.main() {
+        // A long list is rarely spelt alike on both sides; a short one may be a name ("Earth, Wind
+        // & Fire"), and as such is asked for whole.
+        Some(main) if artists.names.len() > MAX_NAMES => main.to_owned(),
+        _ => everyone.clone(),
+    };
+    let mut texts = Vec::new();
+    if !artist.is_empty() {
+        texts.push(clip(&format!("track:{base} artist:{artist}")));
+        let detail = if extra.is_empty() { &album } else { &extra };
+        texts.push(joined(&[&base, detail, &artist]));
+        texts.push(joined(&[&base, &artist]));
+        texts.push(joined(&[&transliterate(&base), &transliterate(&artist)]));
+    }
+    texts.push(joined(&[&searchable(&fold(&raw_title)), &everyone]));
+    texts.push(joined(&[&base, &album]));
+
+    let mut queries: Vec<Query> = source
+        .isrc
+        .as_deref()
+        .and_then(isrc)
+        .map(Query::Isrc)
+        .into_iter()
+        .collect();
+    for text in texts {
+        let query = Query::Text(text);
+        if query != Query::Text(String::new()) && !queries.contains(&query) {
+            queries.push(query);
+        }
+    }
+    queries.truncate(MAX_QUERIES);
+    queries
+}
+
+/// More names than this are a list, of which only the first is asked for: the text itself and the
+/// pieces of "Earth, Wind & Fire" are four.
+const MAX_NAMES: usize = 4;
+
+/// The words of the title beyond its base: subtitle, version, guests.
+fn extra_words(title: &Title, raw: &str) -> String {
+    let base: Vec<&str> = title.base.split(' ').collect();
+    let words = searchable(&fold(raw));
+    words
+        .split(' ')
+        .filter(|w| !base.contains(w))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+fn joined(parts: &[&str]) -> String {
+    let parts: Vec<&str> = parts.iter().copied().filter(|p| !p.is_empty()).collect();
+    clip(&parts.join(" "))
+}
+
+/// Words only: what folding kept as symbols would be an operator or nothing.
+fn searchable(folded: &str) -> String {
+    folded
+        .replace([':', '"', '*', '-'], " ")
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// At most [`MAX_QUERY_CHARS`] characters, cut between words.
+fn clip(text: &str) -> String {
+    if text.chars().count() <= MAX_QUERY_CHARS {
+        return text.to_owned();
+    }
+    let cut: String = text.chars().take(MAX_QUERY_CHARS).collect();
+    cut.rsplit_once(' ')
+        .map_or(cut.clone(), |(whole, _)| whole.to_owned())
+}

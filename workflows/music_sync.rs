@@ -1,0 +1,385 @@
+//! `MusicSync`: one song of the user's into one playlist.
+//!
+//! 1. Find the playlist, if it was given by name.
+//! 2. Search and match: one query of the ladder after the other, until a candidate is good enough.
+//!    No such candidate is a *result*, with the best one and its score.
+//! 3. Place the match ([`PlaceTrack`]): look, add, verify, and undo if the sync is cancelled.
+//! 4. Out of attempts: a [`DeadLetter`] keeps the sync until it is retried or discarded.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use temporalio_common::error::{ChildWorkflowExecutionError, ChildWorkflowStartError, IncomingError};
+use temporalio_macros::{workflow, workflow_methods};
+use temporalio_sdk::{
+    ChildWorkflowCancellationType, ChildWorkflowOptions, ParentClosePolicy,
+    StartChildWorkflowExecutionFailedCause, SyncWorkflowContext, TimerResult,
+    WorkflowCancellationToken, WorkflowContext, WorkflowContextView, WorkflowResult,
+    WorkflowTermination,
+};
+use temporalio_common::search_attributes::SearchAttributes;
+
+use crate::{
+    activities::Activities,
+    dead_letter::{DeadLetter, LetterInput},
+    error::{ErrorCode, SyncError},
+    matching::{Decision, Match, find_match},
+    names,
+    place_track::{PlaceInput, PlaceTrack, Placed},
+    step::{StepFailure, StepPolicy, Steps, failed_with, now, run_step},
+    sync::{FailedSync, PlaylistRef, Progress, Step, SyncInput, SyncOutcome, SyncStatus},
+};
+
+/// Searching, and looking up a playlist by its name.
+const SEARCH: StepPolicy = StepPolicy {
+    attempt: Duration::from_secs(30),
+    heartbeat: Duration::from_secs(5),
+    attempts: 3,
+    first_retry: Duration::from_secs(1),
+    longest_retry: Duration::from_secs(10),
+};
+
+/// Time before asking again whether another sync of the same track into the same playlist has
+/// ended; it doubles from time to time.
+const TURN_FIRST: Duration = Duration::from_millis(250);
+/// The longest time between two such questions.
+const TURN_LONGEST: Duration = Duration::from_secs(60);
+
+/// See the module.
+#[workflow]
+pub struct MusicSync {
+    input: SyncInput,
+    progress: Progress,
+}
+
+#[workflow_methods]
+impl MusicSync {
+    #[init]
+    fn new(ctx: &WorkflowContextView, input: SyncInput) -> Self {
+        let started = ctx.start_time().and_then(|time| Timestamp::try_from(time).ok());
+        Self {
+            input,
+            progress: Progress::new(started.unwrap_or_default()),
+        }
+    }
+
+    /// The story, and how it is told when it ends badly.
+    #[run(name = "MusicSync")]
+    pub async fn run(ctx: &mut WorkflowContext<Self>) -> WorkflowResult<SyncOutcome> {
+        match Self::story(ctx).await {
+            Ok(Ended::Completed(outcome)) => {
+                Self::end(ctx, SyncStatus::Completed);
+                Ok(Self::timed(ctx, outcome))
+            }
+            Ok(Ended::Cancelled(outcome)) => {
+                Self::end(ctx, SyncStatus::Cancelled);
+                Err(WorkflowTermination::cancelled_with_details(Self::timed(ctx, outcome)))
+            }
+            Err(StepFailure::Cancelled) => {
+                Self::end(ctx, SyncStatus::Cancelled);
+                let outcome = cancelled("Nothing had been added.".to_owned());
+                Err(WorkflowTermination::cancelled_with_details(Self::timed(ctx, outcome)))
+            }
+            Err(StepFailure::Failed(error)) => Err(Self::fail(ctx, error).await),
+        }
+    }
+
+    /// How far it is.
+    #[query(name = "progress")]
+    pub fn progress(&self, _ctx: &WorkflowContextView) -> Progress {
+        self.progress.clone()
+    }
+
+    /// What it was asked to do: what a retry starts from.
+    #[query(name = "input")]
+    pub fn input(&self, _ctx: &WorkflowContextView) -> SyncInput {
+        self.input.clone()
+    }
+
+    /// The workflow that places the track waits until then, or is at work again.
+    #[signal(name = "child_waits")]
+    pub fn child_waits(&mut self, ctx: &mut SyncWorkflowContext<Self>, until: Option<Timestamp>) {
+        self.progress.wait(until);
+        ctx.upsert_search_attributes([
+            names::SYNC_STATUS.value_set(self.progress.status.as_str().to_owned())
+        ]);
+    }
+}
+
+/// How the story ended, when it did not fail.
+enum Ended {
+    Completed(SyncOutcome),
+    Cancelled(SyncOutcome),
+}
+
+impl MusicSync {
+    async fn story(ctx: &WorkflowContext<Self>) -> Result<Ended, StepFailure> {
+        let playlist_id = Self::find_playlist(ctx).await?;
+
+        let decision = Self::search_and_match(ctx).await?;
+        let Some(found) = decision.matched else {
+            let threshold = ctx.state(|sync| sync.input.match_threshold);
+            return Ok(Ended::Completed(no_match(&decision, threshold)));
+        };
+
+        let placed = Self::place(ctx, playlist_id, &found).await?;
+        let outcome = of_match(found);
+        Ok(match placed {
+            Placed::Added { retries } => {
+                Self::count(ctx, retries);
+                Ended::Completed(outcome.with("is now in the playlist"))
+            }
+            Placed::AlreadyThere { retries } => {
+                Self::count(ctx, retries);
+                let mut outcome = outcome.with("was in the playlist already; nothing was added");
+                outcome.already_present = true;
+                Ended::Completed(outcome)
+            }
+            Placed::Cancelled { undone, retries } => {
+                Self::count(ctx, retries);
+                Ended::Cancelled(cancelled(undone))
+            }
+        })
+    }
+
+    async fn find_playlist(ctx: &WorkflowContext<Self>) -> Result<String, StepFailure> {
+        let name = match ctx.state(|sync| sync.input.playlist.clone()) {
+            PlaylistRef::Id(id) => return Ok(id),
+            PlaylistRef::Name(name) => name,
+        };
+        let token = ctx.cancellation_token();
+        let found =
+            run_step(ctx, SEARCH, &token, || Activities::find_playlist, |_| name.clone()).await?;
+        ctx.upsert_search_attributes([names::PLAYLIST_ID.value_set(found.id.clone())]);
+        Ok(found.id)
+    }
+
+    async fn search_and_match(ctx: &WorkflowContext<Self>) -> Result<Decision, StepFailure> {
+        ctx.state_mut(|sync| sync.progress.current_step = Step::Search);
+        let (track, threshold) =
+            ctx.state(|sync| (sync.input.track.clone(), sync.input.match_threshold));
+        let token = ctx.cancellation_token();
+        find_match(&track, threshold, async |query| {
+            let found =
+                run_step(ctx, SEARCH, &token, || Activities::search, |_| query.clone()).await?;
+            ctx.state_mut(|sync| sync.progress.candidates_found += found.len() as u32);
+            Ok(found)
+        })
+        .await
+    }
+
+    /// Places the match, when its turn has come: the engine runs one `PlaceTrack` of a playlist
+    /// and a track at a time.
+    async fn place(
+        ctx: &WorkflowContext<Self>,
+        playlist_id: String,
+        found: &Match,
+    ) -> Result<Placed, StepFailure> {
+        ctx.state_mut(|sync| sync.progress.current_step = Step::Add);
+        let input = PlaceInput {
+            playlist_id,
+            track_uri: found.candidate.uri.clone(),
+        };
+        let id = names::place_track_id(&input.playlist_id, &input.track_uri);
+        let mut pause = TURN_FIRST;
+        let started = loop {
+            let options = ChildWorkflowOptions::builder()
+                .workflow_id(id.clone())
+                .cancel_type(ChildWorkflowCancellationType::WaitCancellationCompleted)
+                .parent_close_policy(ParentClosePolicy::RequestCancel)
+                .build();
+            match ctx.start_child_workflow(PlaceTrack::run, input.clone(), options).await {
+                Ok(started) => break started,
+                Err(error) if is_taken(&error) => {}
+                Err(error) if error.as_cancelled().is_some() => return Err(StepFailure::Cancelled),
+                Err(error) => return Err(internal(&error)),
+            }
+            if ctx.timer(pause).await == TimerResult::Cancelled {
+                return Err(StepFailure::Cancelled);
+            }
+            pause = (pause * 2).min(TURN_LONGEST);
+        };
+        ctx.state_mut(|sync| sync.progress.placing = Some(id));
+        let placed = started.result().await;
+        ctx.state_mut(|sync| sync.progress.placing = None);
+        placed.map_err(|error| of_child(&error))
+    }
+
+    /// Ends the sync as failed. One that ran out of attempts is kept by a dead letter; a retry is
+    /// not, because the letter that it came from keeps it.
+    async fn fail(ctx: &WorkflowContext<Self>, error: SyncError) -> WorkflowTermination {
+        let (input, retry_count) =
+            ctx.state(|sync| (sync.input.clone(), sync.progress.retry_count));
+        let mut failed = FailedSync { error: error.clone(), dead_letter: None, retry_count };
+        if error.code.is_retryable() && input.retry_of.is_none() {
+            let sync_id = ctx.workflow_id().to_owned();
+            let letter_id = names::dead_letter_id(&sync_id);
+            let options = ChildWorkflowOptions::builder()
+                .workflow_id(letter_id.clone())
+                .task_queue(names::DEAD_LETTER_QUEUE.to_owned())
+                .parent_close_policy(ParentClosePolicy::Abandon)
+                .cancel_type(ChildWorkflowCancellationType::Abandon)
+                .cancellation_token(WorkflowCancellationToken::new())
+                .search_attributes(attributes_of(&input, SyncStatus::DeadLettered))
+                .build();
+            let letter = LetterInput { sync_id, sync: input, error: error.clone() };
+            match ctx.start_child_workflow(DeadLetter::run, letter, options).await {
+                Ok(_) => failed.dead_letter = Some(letter_id),
+                Err(refused) => {
+                    failed.error.message =
+                        format!("{} (and no dead letter could be kept: {refused})", error.message);
+                }
+            }
+        }
+        let status = match failed.dead_letter {
+            Some(_) => SyncStatus::DeadLettered,
+            None => SyncStatus::Failed,
+        };
+        Self::end(ctx, status);
+        failed_with(failed.error.clone(), failed).into()
+    }
+
+    fn end(ctx: &WorkflowContext<Self>, status: SyncStatus) {
+        ctx.state_mut(|sync| {
+            sync.progress.wait(None);
+            sync.progress.status = status;
+            if status == SyncStatus::Completed {
+                sync.progress.current_step = Step::Done;
+            }
+        });
+        ctx.upsert_search_attributes([names::SYNC_STATUS.value_set(status.as_str().to_owned())]);
+    }
+
+    fn count(ctx: &WorkflowContext<Self>, retries: u32) {
+        ctx.state_mut(|sync| sync.count_retries(retries));
+    }
+
+    /// The outcome with what only the workflow knows: its retries and its time.
+    fn timed(ctx: &WorkflowContext<Self>, mut outcome: SyncOutcome) -> SyncOutcome {
+        let (started_at, retries) =
+            ctx.state(|sync| (sync.progress.started_at, sync.progress.retry_count));
+        outcome.retry_count = retries;
+        let milliseconds = now(ctx).duration_since(started_at).as_millis();
+        outcome.execution_time_seconds = milliseconds as f64 / 1000.0;
+        outcome
+    }
+}
+
+impl Steps for MusicSync {
+    async fn show_wait(ctx: &WorkflowContext<Self>, until: Option<Timestamp>) {
+        let status = ctx.state_mut(|sync| {
+            sync.progress.wait(until);
+            sync.progress.status
+        });
+        ctx.upsert_search_attributes([names::SYNC_STATUS.value_set(status.as_str().to_owned())]);
+    }
+
+    fn count_retries(&mut self, retries: u32) {
+        self.progress.retry_count += retries;
+    }
+}
+
+/// The search attributes of a sync, or of the letter that keeps it.
+pub fn attributes_of(sync: &SyncInput, status: SyncStatus) -> SearchAttributes {
+    let value = names::attribute_value;
+    SearchAttributes::new([
+        names::USER_ID.value_set(value(&sync.user_id)),
+        names::PLAYLIST_ID.value_set(value(sync.playlist.as_str())),
+        names::TRACK_NAME.value_set(value(&sync.track.title)),
+        names::ARTIST_NAME.value_set(value(&sync.track.artist)),
+        names::SYNC_STATUS.value_set(status.as_str().to_owned()),
+    ])
+}
+
+fn is_taken(error: &ChildWorkflowStartError) -> bool {
+    matches!(
+        error,
+        ChildWorkflowStartError::StartFailed {
+            cause: StartChildWorkflowExecutionFailedCause::WorkflowAlreadyExists,
+            ..
+        }
+    )
+}
+
+fn of_child(error: &ChildWorkflowExecutionError) -> StepFailure {
+    if error.as_cancelled().is_some() {
+        return StepFailure::Cancelled;
+    }
+    match error.cause() {
+        Some(IncomingError::Application(failure)) => match failure.details::<SyncError>() {
+            Ok(Some(known)) => StepFailure::Failed(known),
+            _ => internal(failure),
+        },
+        _ => internal(error),
+    }
+}
+
+fn internal(error: &impl std::fmt::Display) -> StepFailure {
+    StepFailure::Failed(SyncError::new(ErrorCode::Internal, error.to_string()))
+}
+
+fn of_match(found: Match) -> SyncOutcome {
+    let name = format!("\"{}\" by {}", found.candidate.title, found.candidate.artists.join(", "));
+    SyncOutcome {
+        success: true,
+        message: name,
+        spotify_track_id: Some(found.candidate.id.clone()),
+        spotify_track_uri: Some(found.candidate.uri.clone()),
+        confidence_score: Some(found.score.confidence),
+        match_method: Some(found.score.method),
+        best_candidate: Some(found),
+        ..empty()
+    }
+}
+
+fn no_match(decision: &Decision, threshold: f64) -> SyncOutcome {
+    let best = decision.best();
+    let message = match best {
+        Some(best) => format!(
+            "No match was good enough: the best candidate, \"{}\" by {}, scored {:.2}; {:.2} is needed. Nothing was added.",
+            best.candidate.title,
+            best.candidate.artists.join(", "),
+            best.score.confidence,
+            threshold,
+        ),
+        None => "Spotify has no such track. Nothing was added.".to_owned(),
+    };
+    SyncOutcome {
+        message,
+        confidence_score: best.map(|best| best.score.confidence),
+        best_candidate: best.cloned(),
+        ..empty()
+    }
+}
+
+fn cancelled(undone: String) -> SyncOutcome {
+    SyncOutcome {
+        message: format!("The sync was cancelled. {undone}"),
+        undone: Some(undone),
+        ..empty()
+    }
+}
+
+fn empty() -> SyncOutcome {
+    SyncOutcome {
+        success: false,
+        message: String::new(),
+        spotify_track_id: None,
+        spotify_track_uri: None,
+        confidence_score: None,
+        match_method: None,
+        best_candidate: None,
+        already_present: false,
+        undone: None,
+        retry_count: 0,
+        execution_time_seconds: 0.0,
+    }
+}
+
+impl SyncOutcome {
+    /// The message, finished by what happened to the track that it names.
+    fn with(mut self, happened: &str) -> Self {
+        self.message = format!("{} {happened}.", self.message);
+        self
+    }
+}

@@ -1,0 +1,94 @@
+//! The names under which the engine knows our work: task queues, workflow ids, search attributes.
+
+use temporalio_common::search_attributes::SearchAttributeKey;
+use uuid::Uuid;
+
+/// The task queue of syncs and of everything they call.
+pub const SYNC_QUEUE: &str = "music-sync";
+/// The task queue of dead letters: apart, so that a flood of syncs does not delay a retry.
+pub const DEAD_LETTER_QUEUE: &str = "music-sync-dlq";
+
+/// Whose sync it is.
+pub const USER_ID: SearchAttributeKey<String> = SearchAttributeKey::keyword("UserId");
+/// The playlist that it fills: the id, or the name until that is looked up.
+pub const PLAYLIST_ID: SearchAttributeKey<String> = SearchAttributeKey::keyword("PlaylistId");
+/// The title as the source spells it.
+pub const TRACK_NAME: SearchAttributeKey<String> = SearchAttributeKey::keyword("TrackName");
+/// The artist as the source spells it.
+pub const ARTIST_NAME: SearchAttributeKey<String> = SearchAttributeKey::keyword("ArtistName");
+/// Where the sync stands: a [`SyncStatus`](crate::sync::SyncStatus). Temporal's own status knows
+/// neither a wait nor a dead letter.
+pub const SYNC_STATUS: SearchAttributeKey<String> = SearchAttributeKey::keyword("SyncStatus");
+
+/// The names of all search attributes, each a Keyword: what an engine must have registered.
+pub fn search_attributes() -> [&'static str; 5] {
+    [
+        USER_ID.name(),
+        PLAYLIST_ID.name(),
+        TRACK_NAME.name(),
+        ARTIST_NAME.name(),
+        SYNC_STATUS.name(),
+    ]
+}
+
+/// Bytes of a search attribute's value that are kept. Temporal's SQL stores index 255 characters.
+const LONGEST_ATTRIBUTE: usize = 255;
+
+/// The text, cut to what a search attribute holds.
+pub fn attribute_value(text: &str) -> String {
+    let mut end = text.len().min(LONGEST_ATTRIBUTE);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].to_owned()
+}
+
+const SYNC_PREFIX: &str = "sync-";
+
+/// A new sync id: 122 random bits, so that nobody can guess somebody else's.
+pub fn new_sync_id() -> String {
+    format!("{SYNC_PREFIX}{}", Uuid::new_v4().simple())
+}
+
+/// Whether the text has the form of a sync id.
+pub fn is_sync_id(text: &str) -> bool {
+    text.strip_prefix(SYNC_PREFIX)
+        .is_some_and(|rest| rest.len() == 32 && rest.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
+/// The id of the workflow that keeps a sync that ran out of attempts.
+pub fn dead_letter_id(sync_id: &str) -> String {
+    format!("dead-letter-{sync_id}")
+}
+
+/// The id of the workflow that puts a track into a playlist. It names both, so that the engine
+/// itself lets only one of them run at a time.
+pub fn place_track_id(playlist_id: &str, track_uri: &str) -> String {
+    format!("place-{playlist_id}-{track_uri}")
+}
+
+/// The id of a reading of a user's playlists.
+pub fn new_playlist_reading_id() -> String {
+    format!("playlists-{}", Uuid::new_v4().simple())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sync_ids_are_recognised_and_differ() {
+        let (one, other) = (new_sync_id(), new_sync_id());
+        assert!(is_sync_id(&one) && is_sync_id(&other));
+        assert_ne!(one, other);
+        assert!(!is_sync_id("sync-1") && !is_sync_id(&dead_letter_id(&one)));
+    }
+
+    #[test]
+    fn attribute_values_are_cut_between_characters() {
+        let long = "é".repeat(200);
+        let cut = attribute_value(&long);
+        assert_eq!(cut.len(), 254);
+        assert!(long.starts_with(&cut));
+    }
+}

@@ -1,0 +1,250 @@
+//! The words of a sync: what goes in, how far it is, what comes out.
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    error::SyncError,
+    matching::{Match, MatchMethod},
+    track::SourceTrack,
+};
+
+/// What a sync is to do. It is kept in the history, so it never holds a secret, and it may only
+/// grow by fields with a default.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SyncInput {
+    /// Whose sync it is.
+    pub user_id: String,
+    /// The playlist that the track goes to.
+    pub playlist: PlaylistRef,
+    /// The track the user has.
+    pub track: SourceTrack,
+    /// The confidence that a match needs, 0.0 to 1.0.
+    pub match_threshold: f64,
+    /// The sync that this one tries again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_of: Option<String>,
+}
+
+/// A playlist as the user named it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PlaylistRef {
+    /// Spotify's id.
+    Id(String),
+    /// Its exact name, to be looked up among the user's playlists.
+    Name(String),
+}
+
+impl PlaylistRef {
+    /// The id or the name, for people to read.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Id(text) | Self::Name(text) => text,
+        }
+    }
+}
+
+/// Where a sync stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SyncStatus {
+    /// At work.
+    Running,
+    /// Spotify asked to come back later; it goes on by itself.
+    WaitingForRateLimit,
+    /// A match is too uncertain to be made alone.
+    WaitingForReview,
+    /// The sign-in has expired.
+    WaitingForSignIn,
+    /// Ended: see `success`.
+    Completed,
+    /// Ended by an error that no retry can mend.
+    Failed,
+    /// Cancelled, and what it had done is undone where that was possible.
+    Cancelled,
+    /// Ran out of attempts; kept whole until it is retried or discarded.
+    DeadLettered,
+}
+
+impl SyncStatus {
+    /// The name that clients and the search attribute use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::WaitingForRateLimit => "waiting_for_rate_limit",
+            Self::WaitingForReview => "waiting_for_review",
+            Self::WaitingForSignIn => "waiting_for_sign_in",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::DeadLettered => "dead_lettered",
+        }
+    }
+
+    /// The status with this name, if there is one.
+    pub fn parse(name: &str) -> Option<Self> {
+        serde_json::from_value(serde_json::Value::from(name)).ok()
+    }
+
+    /// Whether the sync is still under way.
+    pub fn is_open(self) -> bool {
+        matches!(
+            self,
+            Self::Running
+                | Self::WaitingForRateLimit
+                | Self::WaitingForReview
+                | Self::WaitingForSignIn
+        )
+    }
+}
+
+/// The steps of a sync, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// Looking up the playlist, when it was given by name.
+    FindPlaylist,
+    /// Asking the upstream for candidates, and scoring what it answers.
+    Search,
+    /// Putting the match into the playlist.
+    Add,
+    /// Reading the playlist to see that the track is there.
+    Verify,
+    /// Taking out again what a cancelled sync had added.
+    Undo,
+    /// Nothing left to do.
+    Done,
+}
+
+impl Step {
+    /// How many steps a sync has: find_playlist, search, add, verify.
+    pub const TOTAL: u32 = 4;
+
+    /// How many steps lie behind a sync that is at this one.
+    pub fn completed_before(self) -> u32 {
+        match self {
+            Self::FindPlaylist => 0,
+            Self::Search => 1,
+            Self::Add => 2,
+            Self::Verify | Self::Undo => 3,
+            Self::Done => Self::TOTAL,
+        }
+    }
+}
+
+/// How far a sync is: the answer of the workflow's `progress` query.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Where the sync stands.
+    pub status: SyncStatus,
+    /// What it does now.
+    pub current_step: Step,
+    /// Different candidates that the upstream has offered so far.
+    pub candidates_found: u32,
+    /// Attempts that had to be repeated so far.
+    pub retry_count: u32,
+    /// When the sync was started.
+    pub started_at: Timestamp,
+    /// While waiting for the rate limit: when it goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_until: Option<Timestamp>,
+    /// The step that puts the match into the playlist runs as a workflow of its own; this is its
+    /// id while it runs, so that a reader can ask it for the finer steps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placing: Option<String>,
+}
+
+impl Progress {
+    /// The progress of a sync that has just started.
+    pub fn new(started_at: Timestamp) -> Self {
+        Self {
+            status: SyncStatus::Running,
+            current_step: Step::FindPlaylist,
+            candidates_found: 0,
+            retry_count: 0,
+            started_at,
+            waiting_until: None,
+            placing: None,
+        }
+    }
+
+    /// Marks the sync as waiting until then, or as at work again.
+    pub(crate) fn wait(&mut self, until: Option<Timestamp>) {
+        self.waiting_until = until;
+        self.status = match until {
+            Some(_) => SyncStatus::WaitingForRateLimit,
+            None => SyncStatus::Running,
+        };
+    }
+}
+
+/// What came of a sync that ran to its end or was cancelled.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SyncOutcome {
+    /// Whether the track is in the playlist now.
+    pub success: bool,
+    /// What happened, in one sentence.
+    pub message: String,
+    /// Spotify's id of the match.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spotify_track_id: Option<String>,
+    /// Spotify's URI of the match.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spotify_track_uri: Option<String>,
+    /// How sure the match is, 0.0 to 1.0; of the best candidate when there was no match.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confidence_score: Option<f64>,
+    /// How the match was found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub match_method: Option<MatchMethod>,
+    /// The best candidate and why it scored as it did, whether or not it was good enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_candidate: Option<Match>,
+    /// The track was in the playlist before the sync began; nothing was added.
+    #[serde(default)]
+    pub already_present: bool,
+    /// For a cancelled sync: what was undone, or what could not be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undone: Option<String>,
+    /// Attempts that had to be repeated.
+    pub retry_count: u32,
+    /// From the start to the end, waiting included.
+    pub execution_time_seconds: f64,
+}
+
+/// How a sync ended, for whoever has only its failure to read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FailedSync {
+    /// Why.
+    pub error: SyncError,
+    /// The workflow that keeps the sync, when it ran out of attempts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dead_letter: Option<String>,
+    /// Attempts that had to be repeated.
+    #[serde(default)]
+    pub retry_count: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_found_by_the_name_it_serialises_to() {
+        for status in [
+            SyncStatus::Running,
+            SyncStatus::WaitingForRateLimit,
+            SyncStatus::WaitingForReview,
+            SyncStatus::WaitingForSignIn,
+            SyncStatus::Completed,
+            SyncStatus::Failed,
+            SyncStatus::Cancelled,
+            SyncStatus::DeadLettered,
+        ] {
+            assert_eq!(SyncStatus::parse(status.as_str()), Some(status));
+        }
+        assert_eq!(SyncStatus::parse("done"), None);
+    }
+}

@@ -1,0 +1,239 @@
+//! One live connection to an upstream MCP server.
+
+use std::{collections::BTreeSet, process::Stdio, time::Duration};
+
+use rmcp::{
+    RoleClient, ServiceError, ServiceExt,
+    model::{
+        CallToolRequestParams, CallToolResult, ClientCapabilities, ClientConfig, ErrorCode as RpcCode,
+        Implementation,
+    },
+    service::RunningService,
+    transport::{StreamableHttpClientTransport, TokioChildProcess},
+};
+use serde_json::{Map, Value};
+use tokio::{process::Command, time::timeout};
+
+use super::{UpstreamError, profile::Profile, text::clean};
+use crate::error::ErrorCode;
+
+/// Time for the server to start, to answer `initialize` and to list its tools. A Python server
+/// with cold caches was seen to take 5 s.
+const START_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Secrets of ours that an upstream server has no use for; it gets the rest of the environment,
+/// because that is where its own credentials are.
+const KEPT_FROM_UPSTREAM: [&str; 4] = [
+    "OPENAI_API_KEY",
+    "TEMPORAL_API_KEY",
+    "TEMPORAL_TLS_CLIENT_KEY_DATA",
+    "TEMPORAL_TLS_CLIENT_KEY_PATH",
+];
+
+/// Where the upstream server is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Endpoint {
+    /// A program that speaks MCP over its stdin and stdout.
+    Command {
+        /// The program.
+        program: String,
+        /// Its arguments.
+        args: Vec<String>,
+        /// Variables that it gets beside the inherited ones.
+        env: Vec<(String, String)>,
+    },
+    /// A Streamable HTTP endpoint.
+    Url(String),
+}
+
+impl Endpoint {
+    /// The endpoint written as a command line or as an http(s) URL.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with the text.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        if text.starts_with("http://") || text.starts_with("https://") {
+            return match url::Url::parse(text) {
+                Ok(_) => Ok(Self::Url(text.to_owned())),
+                Err(error) => Err(format!("{text:?} is not a URL: {error}")),
+            };
+        }
+        let mut words = shlex::split(text)
+            .ok_or_else(|| format!("{text:?} is not a command line: a quote is not closed"))?
+            .into_iter();
+        let program = words
+            .next()
+            .ok_or("neither a command line nor an http(s) URL")?;
+        Ok(Self::Command {
+            program,
+            args: words.collect(),
+            env: Vec::new(),
+        })
+    }
+
+    /// What to call it in a message: never its environment, nor what stands in a URL's query.
+    pub fn label(&self) -> String {
+        match self {
+            Self::Command { program, args, .. } => {
+                let name = program.rsplit(['/', '\\']).next().unwrap_or(program);
+                match args.first().filter(|arg| !arg.starts_with('-')) {
+                    Some(first) => format!("`{name} {first}`"),
+                    None => format!("`{name}`"),
+                }
+            }
+            Self::Url(url) => url.split(['?', '#']).next().unwrap_or(url).to_owned(),
+        }
+    }
+}
+
+/// A server that has said what tools it has, and the profile by which we speak to it.
+pub(super) struct Connection {
+    service: RunningService<RoleClient, ClientConfig>,
+    tools: BTreeSet<String>,
+    pub(super) profile: Profile,
+}
+
+impl Connection {
+    /// Starts or reaches the server, and finds its profile.
+    pub(super) async fn open(
+        endpoint: &Endpoint,
+        forced_profile: Option<&str>,
+    ) -> Result<Self, UpstreamError> {
+        let label = endpoint.label();
+        let opening = async {
+            let service = match endpoint {
+                Endpoint::Command { program, args, env } => {
+                    let mut command = Command::new(program);
+                    command.args(args).envs(env.iter().cloned());
+                    for secret in KEPT_FROM_UPSTREAM {
+                        command.env_remove(secret);
+                    }
+                    let (process, _) = TokioChildProcess::builder(command)
+                        .stderr(Stdio::inherit())
+                        .spawn()
+                        .map_err(|error| {
+                            UpstreamError::unavailable(format!("{label} does not start: {error}"))
+                        })?;
+                    client_info().serve(process).await
+                }
+                Endpoint::Url(url) => {
+                    let transport = StreamableHttpClientTransport::from_uri(url.clone());
+                    client_info().serve(transport).await
+                }
+            }
+            .map_err(|error| {
+                UpstreamError::unavailable(format!(
+                    "{label} does not speak MCP: {}",
+                    clean(&error.to_string())
+                ))
+            })?;
+            let tools: BTreeSet<String> = service
+                .list_all_tools()
+                .await
+                .map_err(|error| in_our_words(&label, "tools/list", error))?
+                .into_iter()
+                .map(|tool| tool.name.into_owned())
+                .collect();
+            let profile = Profile::choose(forced_profile, &tools).map_err(|error| {
+                UpstreamError::new(ErrorCode::CapabilityMissing, format!("{label}: {error}"))
+            })?;
+            tracing::info!(upstream = %label, profile = %profile.name, tools = tools.len(), "upstream connected");
+            Ok(Self { service, tools, profile })
+        };
+        timeout(START_TIMEOUT, opening).await.unwrap_or_else(|_| {
+            Err(UpstreamError::unavailable(format!(
+                "{label} did not answer within {} s of its start",
+                START_TIMEOUT.as_secs()
+            )))
+        })
+    }
+
+    /// Whether the server has this tool.
+    pub(super) fn has(&self, tool: &str) -> bool {
+        self.tools.contains(tool)
+    }
+
+    /// Whether the connection is gone.
+    pub(super) fn is_closed(&self) -> bool {
+        self.service.is_closed() || self.service.is_transport_closed()
+    }
+
+    /// Calls a tool once. The caller decides whether to try again.
+    pub(super) async fn call(
+        &self,
+        label: &str,
+        tool: &str,
+        arguments: Map<String, Value>,
+        limit: Duration,
+    ) -> Result<CallToolResult, UpstreamError> {
+        let params = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
+        match timeout(limit, self.service.call_tool(params)).await {
+            Ok(Ok(result)) => Ok(result),
+            Ok(Err(error)) => Err(in_our_words(label, tool, error)),
+            Err(_) => Err(UpstreamError::unavailable(format!(
+                "{label} did not answer {tool} within {} s",
+                limit.as_secs()
+            ))),
+        }
+    }
+}
+
+fn client_info() -> ClientConfig {
+    ClientConfig::new(
+        ClientCapabilities::default(),
+        Implementation::new("segue", env!("CARGO_PKG_VERSION")),
+    )
+}
+
+fn in_our_words(label: &str, tool: &str, error: ServiceError) -> UpstreamError {
+    match error {
+        ServiceError::McpError(error) => {
+            let code = match error.code {
+                RpcCode::INVALID_PARAMS => ErrorCode::InvalidRequest,
+                RpcCode::METHOD_NOT_FOUND => ErrorCode::CapabilityMissing,
+                _ => ErrorCode::UpstreamUnavailable,
+            };
+            UpstreamError::new(
+                code,
+                format!("{label} refused {tool}: {}", clean(&error.message)),
+            )
+        }
+        ServiceError::UnexpectedResponse => {
+            UpstreamError::bad_answer(format!("{label} answered {tool} with something else"))
+        }
+        _ => UpstreamError::unavailable(format!("the connection to {label} broke during {tool}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_is_a_command_line_or_a_url() {
+        assert_eq!(
+            Endpoint::parse("uvx 'my server' --flag"),
+            Ok(Endpoint::Command {
+                program: "uvx".into(),
+                args: vec!["my server".into(), "--flag".into()],
+                env: vec![]
+            })
+        );
+        assert_eq!(
+            Endpoint::parse("https://mcp.example/mcp"),
+            Ok(Endpoint::Url("https://mcp.example/mcp".into()))
+        );
+        for wrong in ["", "uvx 'open", "http://"] {
+            assert!(Endpoint::parse(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_label_tells_no_secret() {
+        let url = Endpoint::Url("https://mcp.example/mcp?token=abc".into());
+        assert_eq!(url.label(), "https://mcp.example/mcp");
+        let command = Endpoint::parse("/usr/bin/python server.py --key abc").expect("a command");
+        assert_eq!(command.label(), "`python server.py`");
+    }
+}

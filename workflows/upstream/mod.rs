@@ -1,0 +1,279 @@
+//! The adapter to an upstream Spotify MCP server, whichever it is.
+//!
+//! The rest of Segue depends on capabilities: search, search by ISRC, look into a playlist, add,
+//! remove, list playlists. A [`Profile`] maps them to one server's tools. The connection is
+//! shared, made on first use and remade after the server died; nothing is tried again here,
+//! because whether a call may be repeated is the workflow's to decide.
+
+mod answer;
+mod connection;
+mod error;
+mod profile;
+mod text;
+
+use std::{sync::Arc, time::Duration};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::sync::Mutex;
+
+pub use self::{
+    answer::{is_spotify_id, track_id_of},
+    connection::Endpoint,
+    error::UpstreamError,
+    profile::{Profile, ProfileError},
+    text::clean,
+};
+use self::{connection::Connection, profile::Tool};
+use crate::{error::ErrorCode, track::Candidate};
+
+/// Time for one call of a tool. It ends before the 30 s that an activity's attempt may take, so
+/// that an attempt fails with the upstream's words rather than with the engine's timeout; and a
+/// bundled upstream gives up its own HTTP request sooner still (20 s), so that no add is on the
+/// wire any more when the next attempt looks into the playlist.
+const CALL_TIMEOUT: Duration = Duration::from_secs(25);
+/// The largest page that Spotify gives of a playlist.
+const PAGE: u32 = 50;
+/// Entries of a playlist that are read at most: Spotify allows 10,000, with room for growth.
+const MOST_ITEMS: u32 = 20_000;
+/// Playlists that are taken from one answer: Spotify allows about 11,000 a user.
+const MOST_PLAYLISTS: usize = 12_000;
+
+/// A playlist of the user's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Playlist {
+    /// Spotify's id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Whether the user may add to it, where the upstream tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub writable: Option<bool>,
+    /// How many entries it has, where the upstream tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total_tracks: Option<u32>,
+}
+
+/// What a look into a playlist found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Presence {
+    /// Whether the track is in it.
+    pub present: bool,
+    /// How many entries it has, where the upstream tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<u32>,
+}
+
+/// The upstream server, reached when it is first needed.
+#[derive(Clone)]
+pub struct Upstream {
+    endpoint: Endpoint,
+    forced_profile: Option<String>,
+    connection: Arc<Mutex<Option<Arc<Connection>>>>,
+}
+
+impl Upstream {
+    /// An upstream at this endpoint; its profile is found from its tools, or forced.
+    pub fn new(endpoint: Endpoint, forced_profile: Option<String>) -> Self {
+        Self {
+            endpoint,
+            forced_profile,
+            connection: Arc::default(),
+        }
+    }
+
+    /// The name of the profile by which the server is spoken to.
+    ///
+    /// # Errors
+    /// The server cannot be reached, or no profile fits it.
+    pub async fn profile(&self) -> Result<String, UpstreamError> {
+        Ok(self.connected().await?.profile.name.clone())
+    }
+
+    /// At most 10 tracks for a text, which may hold Spotify's field filters.
+    pub async fn search(&self, query: &str) -> Result<Vec<Candidate>, UpstreamError> {
+        let server = self.connected().await?;
+        let tool = wanted(&server.profile.search, "search")?;
+        let answer = self
+            .call(&server, &tool.call, "search", &[("query", query.into())])
+            .await?;
+        let found = answer::list(&answer, &tool.tracks)?;
+        Ok(answer::candidates(found, &server.profile.track))
+    }
+
+    /// The tracks with this ISRC. A server without a tool for it is asked by Spotify's filter.
+    pub async fn search_isrc(&self, isrc: &str) -> Result<Vec<Candidate>, UpstreamError> {
+        let server = self.connected().await?;
+        let Some(tool) = &server.profile.search_isrc else {
+            return self.search(&format!("isrc:{isrc}")).await;
+        };
+        let answer = self
+            .call(&server, &tool.call, "search by ISRC", &[("isrc", isrc.into())])
+            .await?;
+        let found = answer::list(&answer, &tool.tracks)?;
+        Ok(answer::candidates(found, &server.profile.track))
+    }
+
+    /// Whether the track is in the playlist. The page at `from` is read first, because that is
+    /// where an add just made has put it; then the others, until it is found.
+    pub async fn contains(
+        &self,
+        playlist_id: &str,
+        track_uri: &str,
+        from: u32,
+    ) -> Result<Presence, UpstreamError> {
+        let server = self.connected().await?;
+        let Some(tool) = &server.profile.list_items else {
+            let tool = wanted(&server.profile.contains, "look into a playlist")?;
+            let values = [
+                ("playlist_id", playlist_id.into()),
+                ("track_uri", track_uri.into()),
+            ];
+            let answer = self
+                .call(&server, &tool.call, "look into a playlist", &values)
+                .await?;
+            let present = answer.pointer(&tool.present).and_then(Value::as_bool);
+            return match present {
+                Some(present) => Ok(Presence { present, total: None }),
+                None => Err(UpstreamError::bad_answer(
+                    "the upstream does not say whether the track is there",
+                )),
+            };
+        };
+        let (mut offset, mut wrapped, mut last_total) = (from, from == 0, 0);
+        loop {
+            let values = [
+                ("playlist_id", playlist_id.into()),
+                ("offset", offset.into()),
+            ];
+            let answer = self
+                .call(&server, &tool.call, "look into a playlist", &values)
+                .await?;
+            let items = answer::list(&answer, &tool.items)?;
+            let total = answer
+                .pointer(&tool.total)
+                .and_then(Value::as_u64)
+                .map_or(last_total, |total| u32::try_from(total).unwrap_or(u32::MAX));
+            last_total = total;
+            if items
+                .iter()
+                .any(|item| item.pointer(&tool.uri).and_then(Value::as_str) == Some(track_uri))
+            {
+                return Ok(Presence { present: true, total: Some(total) });
+            }
+            // A page may be empty or short in the middle; only the total says where the end is.
+            offset = offset.saturating_add(PAGE);
+            if offset >= total.min(MOST_ITEMS) && !wrapped {
+                (offset, wrapped) = (0, true);
+            }
+            if wrapped && offset >= if from == 0 { total.min(MOST_ITEMS) } else { from } {
+                return Ok(Presence { present: false, total: Some(total) });
+            }
+        }
+    }
+
+    /// Adds one track at the end of the playlist: one effectful call, whatever comes of it.
+    pub async fn add(&self, playlist_id: &str, track_uri: &str) -> Result<(), UpstreamError> {
+        let server = self.connected().await?;
+        let tool = wanted(&server.profile.add, "add to a playlist")?;
+        let values = [
+            ("playlist_id", playlist_id.into()),
+            ("track_uri", track_uri.into()),
+        ];
+        self.call(&server, tool, "add to a playlist", &values).await?;
+        Ok(())
+    }
+
+    /// Takes a track out of the playlist, wherever it stands in it.
+    pub async fn remove(&self, playlist_id: &str, track_uri: &str) -> Result<(), UpstreamError> {
+        let server = self.connected().await?;
+        let tool = wanted(&server.profile.remove, "remove from a playlist")?;
+        let values = [
+            ("playlist_id", playlist_id.into()),
+            ("track_uri", track_uri.into()),
+        ];
+        self.call(&server, tool, "remove from a playlist", &values)
+            .await?;
+        Ok(())
+    }
+
+    /// The user's playlists.
+    pub async fn playlists(&self) -> Result<Vec<Playlist>, UpstreamError> {
+        let server = self.connected().await?;
+        let tool = wanted(&server.profile.list_playlists, "list playlists")?;
+        let answer = self.call(&server, &tool.call, "list playlists", &[]).await?;
+        let text = |value: &Value, pointer: &str| {
+            value.pointer(pointer).and_then(Value::as_str).map(clean)
+        };
+        Ok(answer::list(&answer, &tool.playlists)?
+            .iter()
+            .take(MOST_PLAYLISTS)
+            .filter_map(|value| {
+                let at = |pointer: &Option<String>| pointer.as_ref().and_then(|p| value.pointer(p));
+                Some(Playlist {
+                    id: text(value, &tool.id).filter(|id| is_spotify_id(id))?,
+                    name: text(value, &tool.title)?,
+                    writable: at(&tool.writable).and_then(Value::as_bool),
+                    total_tracks: at(&tool.total_tracks)
+                        .and_then(Value::as_u64)
+                        .and_then(|total| u32::try_from(total).ok()),
+                })
+            })
+            .collect())
+    }
+
+    /// Makes an empty playlist, private where the upstream lets it choose, and gives its id.
+    pub async fn create_playlist(&self, name: &str) -> Result<String, UpstreamError> {
+        let server = self.connected().await?;
+        let tool = wanted(&server.profile.create_playlist, "create a playlist")?;
+        let values = [("name", name.into())];
+        let answer = self
+            .call(&server, &tool.call, "create a playlist", &values)
+            .await?;
+        let id = answer.pointer(&tool.id).and_then(Value::as_str);
+        id.filter(|id| is_spotify_id(id))
+            .map(str::to_owned)
+            .ok_or_else(|| UpstreamError::bad_answer("the upstream gives no id of the new playlist"))
+    }
+
+    /// The live connection, made anew when there is none.
+    async fn connected(&self) -> Result<Arc<Connection>, UpstreamError> {
+        let mut slot = self.connection.lock().await;
+        if let Some(live) = slot.as_ref().filter(|connection| !connection.is_closed()) {
+            return Ok(Arc::clone(live));
+        }
+        *slot = None;
+        let opened =
+            Arc::new(Connection::open(&self.endpoint, self.forced_profile.as_deref()).await?);
+        *slot = Some(Arc::clone(&opened));
+        Ok(opened)
+    }
+
+    async fn call(
+        &self,
+        server: &Connection,
+        tool: &Tool,
+        capability: &str,
+        values: &[(&str, Value)],
+    ) -> Result<Value, UpstreamError> {
+        if !server.has(&tool.tool) {
+            return Err(missing(capability));
+        }
+        let result = server
+            .call(&self.endpoint.label(), &tool.tool, tool.fill(values), CALL_TIMEOUT)
+            .await?;
+        answer::read(&result, &server.profile.error)
+    }
+}
+
+fn wanted<'a, T>(tool: &'a Option<T>, capability: &str) -> Result<&'a T, UpstreamError> {
+    tool.as_ref().ok_or_else(|| missing(capability))
+}
+
+fn missing(capability: &str) -> UpstreamError {
+    UpstreamError::new(
+        ErrorCode::CapabilityMissing,
+        format!("this upstream server has no tool to {capability}"),
+    )
+}
