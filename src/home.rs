@@ -17,6 +17,7 @@ pub const HOME_VARIABLE: &str = "SEGUE_HOME";
 /// The folders of one Segue installation. Nothing is created until it is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Home {
+    root: Option<PathBuf>,
     config: PathBuf,
     data: PathBuf,
     cache: PathBuf,
@@ -49,6 +50,7 @@ impl Home {
             None => {
                 let base = etcetera::choose_base_strategy().map_err(|_| HomeError::NoHome)?;
                 Ok(Self {
+                    root: None,
                     config: base.config_dir().join("segue"),
                     data: base.data_dir().join("segue"),
                     cache: base.cache_dir().join("segue"),
@@ -67,10 +69,18 @@ impl Home {
         let root = std::path::absolute(&root)
             .map_err(|source| HomeError::Folder { path: root, source })?;
         Ok(Self {
+            root: Some(root.clone()),
             config: root.clone(),
             data: root.clone(),
             cache: root.join("cache"),
         })
+    }
+
+    /// The folder that holds everything, if one was named; for a child process that is to have
+    /// the same home.
+    #[must_use]
+    pub fn root(&self) -> Option<&Path> {
+        self.root.as_deref()
     }
 
     /// The configuration file. It may not exist.

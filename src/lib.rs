@@ -1,4 +1,14 @@
-//! The program.
+//! The program: command line, configuration, the engine, and what each command does.
+//!
+//! A library under a thin `main`, so that the tests in `tests/` can use its parts.
 
+pub mod cli;
+pub mod client;
+pub mod commands;
+pub mod config;
 pub mod engine;
 pub mod home;
+pub mod host;
+mod logging;
+mod output;
+mod shutdown;

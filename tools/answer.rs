@@ -8,7 +8,7 @@ use rmcp::{
 use serde::Serialize;
 
 /// A successful answer.
-pub struct Answer<T> {
+pub(crate) struct Answer<T> {
     /// For the person.
     pub sentence: String,
     /// For the program: it follows the tool's output schema.

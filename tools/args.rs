@@ -7,7 +7,7 @@ use rmcp::{
 use serde::de::DeserializeOwned;
 
 /// A tool's parameters. Unlike rmcp's own extractor it says which field is wrong.
-pub struct Args<P>(pub P);
+pub(crate) struct Args<P>(pub P);
 
 impl<S, P: DeserializeOwned> FromContextPart<ToolCallContext<'_, S>> for Args<P> {
     fn from_context_part(context: &mut ToolCallContext<'_, S>) -> Result<Self, ErrorData> {

@@ -1,1 +1,104 @@
-//! x
+//! The MCP surface of Segue: one file a tool, and the handler that serves them.
+//!
+//! A tool validates, starts or queries a workflow, and maps the answer. It knows no activity and
+//! no transport; all state is the engine's.
+
+#![deny(clippy::print_stdout, reason = "stdout is the protocol")]
+
+mod answer;
+mod args;
+mod engine;
+mod error;
+mod playlist;
+mod text;
+mod view;
+mod waiting;
+
+mod cancel_sync;
+mod get_sync_progress;
+mod list_playlists;
+mod list_syncs;
+mod retry_failed;
+mod sync_track;
+
+use rmcp::{
+    ServerHandler,
+    handler::server::router::tool::ToolRouter,
+    model::{Implementation, ServerCapabilities, ServerConfig},
+    tool_handler,
+};
+
+pub use self::{
+    engine::{Engine, EngineState},
+    error::ToolError,
+    view::SyncView,
+};
+
+/// What a model is told about when to use which tool.
+const INSTRUCTIONS: &str = "\
+Segue adds songs to Spotify playlists durably: once a tool has answered, the work survives a closed \
+chat, a restart and Spotify's rate limits, and every song ends in the playlist exactly once or with \
+a reason.
+- To add a song, call sync_track with title, artist and playlist. It answers at once with a sync_id; \
+do not call it again for the same song.
+- To see what came of it, call get_sync_progress with the sync_id (wait_seconds waits for the end).
+- If the user names a playlist loosely, call list_playlists first and use the id.
+- To undo or stop, call cancel_sync. It never removes what was in the playlist before.
+- To see earlier work or what went wrong, call list_syncs; status dead_lettered waits for retry_failed.
+- waiting_for_rate_limit is no failure: it goes on by itself at waiting_until.
+- success false means that nothing was added: tell the user best_candidate and why.";
+
+/// The server that every transport serves.
+#[derive(Clone)]
+pub struct Segue {
+    engine: Engine,
+    user_id: String,
+    match_threshold: f64,
+    router: ToolRouter<Self>,
+}
+
+impl Segue {
+    /// A server on this engine, for this user. `match_threshold` (0.0 to 1.0) is what a match
+    /// needs when a call does not say.
+    pub fn new(engine: Engine, user_id: impl Into<String>, match_threshold: f64) -> Self {
+        Self {
+            engine,
+            user_id: user_id.into(),
+            match_threshold,
+            router: Self::router(),
+        }
+    }
+
+    /// Every tool there is.
+    pub fn router() -> ToolRouter<Self> {
+        Self::sync_track_router()
+            + Self::get_sync_progress_router()
+            + Self::cancel_sync_router()
+            + Self::retry_failed_router()
+            + Self::list_syncs_router()
+            + Self::list_playlists_router()
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    pub(crate) fn user_id(&self) -> &str {
+        &self.user_id
+    }
+
+    pub(crate) fn match_threshold(&self) -> f64 {
+        self.match_threshold
+    }
+}
+
+#[tool_handler(router = self.router)]
+impl ServerHandler for Segue {
+    fn get_info(&self) -> ServerConfig {
+        let mut info = ServerConfig::new(ServerCapabilities::builder().enable_tools().build());
+        info.server_info = Implementation::new("segue", env!("CARGO_PKG_VERSION"));
+        info.server_info.title = Some("Segue".to_owned());
+        info.instructions = Some(INSTRUCTIONS.to_owned());
+        info
+    }
+}

@@ -23,16 +23,39 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let tracks = perturbed(Catalog::builtin().tracks(), tracks, &mut dice);
     let started = Instant::now();
     let index = SearchIndex::build(&tracks)?;
-    println!("{} tracks indexed in {:.2?}", tracks.len(), started.elapsed());
+    println!(
+        "{} tracks indexed in {:.2?}",
+        tracks.len(),
+        started.elapsed()
+    );
 
     let kinds: [(&str, fn(&Track, &mut Dice) -> String); 7] = [
-        ("isrc:", |track, _| format!("isrc:{}", track.isrc.as_deref().unwrap_or("USUM71703861"))),
-        ("track: artist:", |track, _| format!("track:\"{}\" artist:\"{}\"", track.name, artist(track))),
-        ("free text", |track, _| format!("{} {}", track.name, artist(track))),
-        ("with an odd word", |track, _| format!("{} {} lyrics", track.name, artist(track))),
-        ("misspelt", |track, dice| format!("{} {}", misspelt(&track.name, dice), misspelt(artist(track), dice))),
-        ("one common word", |_, dice| dice.pick(&["love", "the", "you", "version", "live", "a"]).to_string()),
-        ("garbage", |track, dice| format!("\"{} {}", track.album, dice.letters(300))),
+        ("isrc:", |track, _| {
+            format!("isrc:{}", track.isrc.as_deref().unwrap_or("USUM71703861"))
+        }),
+        ("track: artist:", |track, _| {
+            format!("track:\"{}\" artist:\"{}\"", track.name, artist(track))
+        }),
+        ("free text", |track, _| {
+            format!("{} {}", track.name, artist(track))
+        }),
+        ("with an odd word", |track, _| {
+            format!("{} {} lyrics", track.name, artist(track))
+        }),
+        ("misspelt", |track, dice| {
+            format!(
+                "{} {}",
+                misspelt(&track.name, dice),
+                misspelt(artist(track), dice)
+            )
+        }),
+        ("one common word", |_, dice| {
+            dice.pick(&["love", "the", "you", "version", "live", "a"])
+                .to_string()
+        }),
+        ("garbage", |track, dice| {
+            format!("\"{} {}", track.album, dice.letters(300))
+        }),
     ];
     println!("{:<18}{:>10}{:>10}{:>10}", "query", "median", "p99", "max");
     for (name, query) in kinds {
@@ -46,7 +69,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         times.sort_unstable();
         let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
-        println!("{name:<18}{:>10.1?}{:>10.1?}{:>10.1?}   {found} found something", at(0.5), at(0.99), at(1.0));
+        println!(
+            "{name:<18}{:>10.1?}{:>10.1?}{:>10.1?}   {found} found something",
+            at(0.5),
+            at(0.99),
+            at(1.0)
+        );
     }
     Ok(())
 }
@@ -62,7 +90,13 @@ fn perturbed(tracks: &[Track], count: usize, dice: &mut Dice) -> Vec<Track> {
         words[at] = match dice.below(3) {
             0 => misspelt(&words[at], dice),
             1 => dice.letters(6),
-            _ => dice.pick(tracks).name.split(' ').next().unwrap_or_default().to_owned(),
+            _ => dice
+                .pick(tracks)
+                .name
+                .split(' ')
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
         };
         perturbed.push(Track {
             id: format!("{}{}", track.id, perturbed.len()),
@@ -83,7 +117,11 @@ fn artist(track: &Track) -> &str {
 /// `text` without one of its letters.
 fn misspelt(text: &str, dice: &mut Dice) -> String {
     let lost = dice.below(text.chars().count().max(1));
-    text.chars().enumerate().filter(|(at, _)| *at != lost).map(|(_, c)| c).collect()
+    text.chars()
+        .enumerate()
+        .filter(|(at, _)| *at != lost)
+        .map(|(_, c)| c)
+        .collect()
 }
 
 /// Numbers that look random and are the same on every run (a xorshift generator).
@@ -102,6 +140,8 @@ impl Dice {
     }
 
     fn letters(&mut self, count: usize) -> String {
-        (0..count).map(|_| char::from(*self.pick(b"abcdefghijklmnopqrstuvwxyz "))).collect()
+        (0..count)
+            .map(|_| char::from(*self.pick(b"abcdefghijklmnopqrstuvwxyz ")))
+            .collect()
     }
 }

@@ -19,8 +19,8 @@ use rmcp::{
         tool::{IntoCallToolResult, ToolCallContext},
     },
     model::{
-        CallToolRequestParams, CallToolResponse, ErrorCode as RpcErrorCode, Implementation,
-        ServerCapabilities, ServerConfig, Tool,
+        CallToolRequestParams, CallToolResponse, Implementation, ServerCapabilities, ServerConfig,
+        Tool,
     },
     service::RequestContext,
     tool_handler,
@@ -88,8 +88,6 @@ impl ServerHandler for SpotifyServer {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let known = self.router.has_route(&request.name);
-        let name = request.name.clone();
         let cancelled = context.ct.clone();
         let call = self
             .router
@@ -99,14 +97,16 @@ impl ServerHandler for SpotifyServer {
             () = cancelled.cancelled() => ToolError::given_up().into_call_tool_result(),
             () = self.client_gone.cancelled() => ToolError::given_up().into_call_tool_result(),
         };
-        match result {
-            // A model can mend its arguments only if it sees what was wrong with them, and it sees
-            // tool results, not protocol errors.
-            Err(error) if known && error.code == RpcErrorCode::INVALID_PARAMS => {
-                tracing::debug!(tool = %name, "arguments refused");
-                ToolError::invalid_request(error.message).into_call_tool_result()
+        match result? {
+            // Arguments that rmcp could not read: it says so in words alone, and gets our code.
+            CallToolResponse::Complete(refusal)
+                if refusal.is_error == Some(true) && refusal.structured_content.is_none() =>
+            {
+                let words = refusal.content.iter().find_map(|block| block.as_text());
+                let message = words.map_or("the arguments can't be read", |words| &words.text);
+                ToolError::invalid_request(message.to_owned()).into_call_tool_result()
             }
-            other => other,
+            other => Ok(other),
         }
     }
 }

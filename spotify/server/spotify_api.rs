@@ -5,6 +5,8 @@
 //! `wire`). A call sends one request, and one more only if Spotify answered 401, which means that
 //! the first took no effect.
 
+use std::time::Duration;
+
 use rspotify::{
     AuthCodePkceSpotify,
     clients::BaseClient,
@@ -19,6 +21,10 @@ use super::{
     wire::{Changed, Page, PlaylistEntry, SearchAnswer, WirePlaylist, WireTrack, WireUser},
 };
 use crate::auth::{HttpFailure, Session};
+
+/// The longest that one request may take together with the renewal of the access token before it,
+/// or after a 401. Like the timeout of a single request, below the 30 s of Segue's activity.
+const CALL_TIMEOUT: Duration = Duration::from_secs(25);
 
 /// The most results of one search. (Spotify: 0 to 10 since February 2026.)
 pub(super) const MAX_SEARCH_LIMIT: u32 = 10;
@@ -132,22 +138,15 @@ impl SpotifyApi {
             .await
     }
 
-    /// Sends one request. If Spotify does not accept the access token, gets another and sends the
-    /// request once more.
+    /// Sends one request, and reads its answer.
     async fn call<T: DeserializeOwned>(
         &self,
         subject: Subject,
         request: Request<'_>,
     ) -> Result<T, ToolError> {
-        let first = self.session.client().await?;
-        let answer = match request.send(&first.client).await {
-            Err(refused) if refused.status() == Some(401) => {
-                let second = self.session.client_after(&first).await?;
-                request.send(&second.client).await
-            }
-            other => other,
-        };
-        let answer = answer.map_err(|failure| ToolError::of(failure, subject))?;
+        let answer = tokio::time::timeout(CALL_TIMEOUT, self.send(subject, request))
+            .await
+            .map_err(|_| ToolError::unavailable("Spotify did not answer in time"))??;
         // serde's message is not passed on: it may quote the answer.
         serde_json::from_str(&answer).map_err(|_| ToolError::of(HttpFailure::unreadable(), subject))
     }

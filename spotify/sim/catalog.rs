@@ -94,7 +94,8 @@ impl Catalog {
     /// The 5,000 real tracks that come with Segue.
     #[must_use]
     pub fn builtin() -> Self {
-        Self::from_reader(BUILTIN).expect("the built-in catalogue is part of the program, and a test reads it")
+        Self::from_reader(BUILTIN)
+            .expect("the built-in catalogue is part of the program, and a test reads it")
     }
 
     /// Reads a catalogue from a CSV file.
@@ -102,7 +103,10 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError`], naming the file if it can't be opened, else the line that can't be read.
     pub fn from_path(path: &Path) -> Result<Self, CatalogError> {
-        let file = File::open(path).map_err(|source| CatalogError::Open { path: path.to_owned(), source })?;
+        let file = File::open(path).map_err(|source| CatalogError::Open {
+            path: path.to_owned(),
+            source,
+        })?;
         Self::from_reader(file)
     }
 
@@ -122,7 +126,9 @@ impl Catalog {
             let line = record.position().map_or(0, csv::Position::line);
             let at_line = |problem: String| CatalogError::Row { line, problem };
             if tracks.len() == MAX_TRACKS {
-                return Err(at_line(format!("a catalogue holds at most {MAX_TRACKS} tracks")));
+                return Err(at_line(format!(
+                    "a catalogue holds at most {MAX_TRACKS} tracks"
+                )));
             }
             let track = columns.track(&record).map_err(at_line)?;
             if positions.insert(track.id.clone(), tracks.len()).is_some() {
@@ -187,7 +193,10 @@ impl Columns {
 
     fn track(&self, row: &StringRecord) -> Result<Track, String> {
         if let Some(field) = row.iter().find(|field| field.len() > MAX_FIELD_BYTES) {
-            return Err(format!("a field of {} bytes, more than {MAX_FIELD_BYTES}", field.len()));
+            return Err(format!(
+                "a field of {} bytes, more than {MAX_FIELD_BYTES}",
+                field.len()
+            ));
         }
         // Rows have as many fields as the heading: the CSV reader refuses others.
         let field = |column: usize| row.get(column).unwrap_or_default().trim();
@@ -195,34 +204,46 @@ impl Columns {
         Ok(Track {
             id: id(field(self.id))?,
             name: field(self.name).to_owned(),
-            artists: artists.filter(|artist| !artist.is_empty()).map(str::to_owned).collect(),
+            artists: artists
+                .filter(|artist| !artist.is_empty())
+                .map(str::to_owned)
+                .collect(),
             album: field(self.album).to_owned(),
             release_date: release_date(field(self.release_date))?,
             duration_ms: number("duration_ms", field(self.duration_ms), u32::MAX)?,
             explicit: explicit(field(self.explicit))?,
-            popularity: u8::try_from(number("popularity", field(self.popularity), 100)?).unwrap_or_default(),
+            popularity: u8::try_from(number("popularity", field(self.popularity), 100)?)
+                .unwrap_or_default(),
             isrc: isrc(field(self.isrc))?,
         })
     }
 }
 
 fn id(text: &str) -> Result<String, String> {
-    let fits = !text.is_empty() && text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let fits = !text.is_empty()
+        && text.len() <= 64
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
     if !fits {
-        return Err(format!("`id` must be 1 to 64 letters and digits, not {text:?}"));
+        return Err(format!(
+            "`id` must be 1 to 64 letters and digits, not {text:?}"
+        ));
     }
     Ok(text.to_owned())
 }
 
 fn release_date(text: &str) -> Result<String, String> {
-    let digits = |part: &str, count: usize| part.len() == count && part.bytes().all(|byte| byte.is_ascii_digit());
+    let digits = |part: &str, count: usize| {
+        part.len() == count && part.bytes().all(|byte| byte.is_ascii_digit())
+    };
     let mut parts = text.split('-');
     let year = parts.next().is_some_and(|part| digits(part, 4));
     let rest = parts.all(|part| digits(part, 2)) && text.len() <= "YYYY-MM-DD".len();
     if text.is_empty() || (year && rest) {
         return Ok(text.to_owned());
     }
-    Err(format!("`release_date` must be YYYY, YYYY-MM or YYYY-MM-DD, not {text:?}"))
+    Err(format!(
+        "`release_date` must be YYYY, YYYY-MM or YYYY-MM-DD, not {text:?}"
+    ))
 }
 
 fn number(column: &str, text: &str, most: u32) -> Result<u32, String> {
@@ -245,15 +266,24 @@ fn isrc(text: &str) -> Result<Option<String>, String> {
     if text.is_empty() {
         return Ok(None);
     }
-    let code: String = text.chars().filter(|c| !matches!(c, '-' | ' ')).collect::<String>().to_ascii_uppercase();
+    let code: String = text
+        .chars()
+        .filter(|c| !matches!(c, '-' | ' '))
+        .collect::<String>()
+        .to_ascii_uppercase();
     if code.len() != 12 || !code.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-        return Err(format!("`isrc` must be 12 letters and digits, not {text:?}"));
+        return Err(format!(
+            "`isrc` must be 12 letters and digits, not {text:?}"
+        ));
     }
     Ok(Some(code))
 }
 
 fn csv_error(source: csv::Error) -> CatalogError {
-    CatalogError::Csv { line: source.position().map_or(1, csv::Position::line), source }
+    CatalogError::Csv {
+        line: source.position().map_or(1, csv::Position::line),
+        source,
+    }
 }
 
 #[cfg(test)]
@@ -262,7 +292,8 @@ mod tests {
 
     use super::*;
 
-    const HEADING: &str = "id,name,artists,album,release_date,duration_ms,explicit,popularity,isrc\n";
+    const HEADING: &str =
+        "id,name,artists,album,release_date,duration_ms,explicit,popularity,isrc\n";
 
     fn read(rows: &str) -> Result<Catalog, CatalogError> {
         Catalog::from_reader(format!("{HEADING}{rows}").as_bytes())
@@ -275,18 +306,36 @@ mod tests {
         let track = catalog.get("00s8dO3RWrFkBqC9JIy6ag").unwrap();
         assert_eq!(track.name, "Right Back Where We Started From");
         assert_eq!(track.artists, ["Maxine Nightingale"]);
-        assert_eq!((track.duration_ms, track.popularity, track.explicit), (192_266, 58, false));
+        assert_eq!(
+            (track.duration_ms, track.popularity, track.explicit),
+            (192_266, 58, false)
+        );
         assert_eq!(track.isrc.as_deref(), Some("GBAYE7500076"));
         assert_eq!(track.year(), Some(2019));
-        assert_eq!(catalog.tracks()[catalog.position(&track.id).unwrap()], *track);
+        assert_eq!(
+            catalog.tracks()[catalog.position(&track.id).unwrap()],
+            *track
+        );
         assert!(catalog.get("nobody").is_none());
     }
 
     #[test]
     fn a_row_may_leave_all_but_the_id_empty_and_name_several_artists() {
-        let catalog = read("a1,,,,,,,,\nb2,Duet,\"One; Two, of Three\",,1999-05,1,TRUE,,gb-aye-75-00076\n").unwrap();
-        let [bare, duet] = catalog.tracks() else { panic!("two rows") };
-        assert_eq!((bare.artists.len(), bare.duration_ms, bare.year(), &bare.isrc), (0, 0, None, &None));
+        let catalog =
+            read("a1,,,,,,,,\nb2,Duet,\"One; Two, of Three\",,1999-05,1,TRUE,,gb-aye-75-00076\n")
+                .unwrap();
+        let [bare, duet] = catalog.tracks() else {
+            panic!("two rows")
+        };
+        assert_eq!(
+            (
+                bare.artists.len(),
+                bare.duration_ms,
+                bare.year(),
+                &bare.isrc
+            ),
+            (0, 0, None, &None)
+        );
         assert_eq!(duet.artists, ["One", "Two, of Three"]);
         assert_eq!((duet.explicit, duet.year()), (true, Some(1999)));
         assert_eq!(duet.isrc.as_deref(), Some("GBAYE7500076"));
@@ -296,30 +345,67 @@ mod tests {
     fn an_error_names_the_line_and_the_column() {
         let good = "a1,\"Two\nlines\",A,B,1999,1000,false,5,\n";
         for (row, problem) in [
-            ("a1,N,A,B,1999,1000,false,5,\n", "line 4: `id` a1 is there already"),
+            (
+                "a1,N,A,B,1999,1000,false,5,\n",
+                "line 4: `id` a1 is there already",
+            ),
             (",N,A,B,1999,1000,false,5,\n", "line 4: `id` must be"),
-            ("b2,N,A,B,May 1999,1000,false,5,\n", "line 4: `release_date` must be"),
-            ("b2,N,A,B,1999,3:20,false,5,\n", "line 4: `duration_ms` must be"),
-            ("b2,N,A,B,1999,1000,maybe,5,\n", "line 4: `explicit` must be"),
-            ("b2,N,A,B,1999,1000,false,101,\n", "line 4: `popularity` must be"),
-            ("b2,N,A,B,1999,1000,false,5,GB123\n", "line 4: `isrc` must be"),
+            (
+                "b2,N,A,B,May 1999,1000,false,5,\n",
+                "line 4: `release_date` must be",
+            ),
+            (
+                "b2,N,A,B,1999,3:20,false,5,\n",
+                "line 4: `duration_ms` must be",
+            ),
+            (
+                "b2,N,A,B,1999,1000,maybe,5,\n",
+                "line 4: `explicit` must be",
+            ),
+            (
+                "b2,N,A,B,1999,1000,false,101,\n",
+                "line 4: `popularity` must be",
+            ),
+            (
+                "b2,N,A,B,1999,1000,false,5,GB123\n",
+                "line 4: `isrc` must be",
+            ),
             ("b2,N\n", "line 4: "),
         ] {
             let error = read(&format!("{good}{row}")).unwrap_err().to_string();
             assert!(error.starts_with(problem), "{row:?} gave {error:?}");
         }
         let long = "x".repeat(MAX_FIELD_BYTES + 1);
-        assert!(read(&format!("b2,{long},A,B,1999,1,false,5,\n")).unwrap_err().to_string().contains("4097 bytes"));
+        assert!(
+            read(&format!("b2,{long},A,B,1999,1,false,5,\n"))
+                .unwrap_err()
+                .to_string()
+                .contains("4097 bytes")
+        );
     }
 
     #[test]
     fn what_is_not_a_catalogue_is_refused() {
         let missing = Catalog::from_reader("id,name,artists\n".as_bytes()).unwrap_err();
-        assert_eq!(missing.to_string(), "line 1: the catalogue has no column `album`");
-        let latin1 = [HEADING.as_bytes(), b"b2,Beyonc\xe9,A,B,1999,1000,false,5,\n"].concat();
-        assert!(Catalog::from_reader(&latin1[..]).unwrap_err().to_string().starts_with("line 2: "));
+        assert_eq!(
+            missing.to_string(),
+            "line 1: the catalogue has no column `album`"
+        );
+        let latin1 = [
+            HEADING.as_bytes(),
+            b"b2,Beyonc\xe9,A,B,1999,1000,false,5,\n",
+        ]
+        .concat();
+        assert!(
+            Catalog::from_reader(&latin1[..])
+                .unwrap_err()
+                .to_string()
+                .starts_with("line 2: ")
+        );
         let folder = tempfile::tempdir().unwrap();
-        let absent = Catalog::from_path(&folder.path().join("none.csv")).unwrap_err().to_string();
+        let absent = Catalog::from_path(&folder.path().join("none.csv"))
+            .unwrap_err()
+            .to_string();
         assert!(absent.contains("none.csv"), "{absent}");
     }
 }

@@ -162,8 +162,6 @@ impl FaultBook {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a failed test should panic")]
-
     use serde_json::json;
 
     use super::*;

@@ -179,8 +179,6 @@ fn entry(track: usize, since: usize, editor: &Editor) -> Entry {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a failed test should panic")]
-
     use super::*;
 
     fn editor() -> Editor {

@@ -1,23 +1,14 @@
-//! The files of the managed engine, and the locks that say who is alive.
-//!
-//! Liveness is a lock, never a file's existence or a process id: the system drops a lock when
-//! its holder ends, `kill -9` and power cut included, so nothing here can go stale.
-//!
-//! - `users.lock` is held *shared* by every Segue process that uses the engine. The supervisor
-//!   asks for it *exclusively*: when it gets it, nobody is left.
-//! - `supervisor.lock` is held exclusively by the supervisor while it lives.
-//! - `engine.json` says where the engine is. It is news, not truth: a reader checks it.
+//! The files of the managed engine: where they are, what `engine.json` says, the end of the log.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions},
     io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use tokio::time::{Instant, sleep};
 
 use super::error::EngineError;
 
@@ -29,9 +20,6 @@ const LOG_EXCERPT: u64 = 2 * 1024;
 
 /// The log starts anew at a start of the supervisor when it has grown past this, in bytes.
 const LOG_LIMIT: u64 = 4 * 1024 * 1024;
-
-/// How often a lock that is not free is asked for again.
-const LOCK_POLL: Duration = Duration::from_millis(25);
 
 /// The paths of one managed engine.
 #[derive(Debug, Clone)]
@@ -90,11 +78,11 @@ impl EngineFiles {
         self.folder.join("engine.json")
     }
 
-    fn users(&self) -> PathBuf {
+    pub(super) fn users_lock(&self) -> PathBuf {
         self.folder.join("users.lock")
     }
 
-    fn supervisor(&self) -> PathBuf {
+    pub(super) fn supervisor_lock(&self) -> PathBuf {
         self.folder.join("supervisor.lock")
     }
 
@@ -104,61 +92,6 @@ impl EngineFiles {
         let hash = Sha256::digest(self.database().as_os_str().as_encoded_bytes());
         let short: String = hash.iter().take(8).map(|b| format!("{b:02x}")).collect();
         format!("segue-engine-{short}")
-    }
-
-    /// Joins the users of the engine, waiting while a supervisor that saw no users shuts it down.
-    pub(super) async fn join(&self, patience: Duration) -> Result<File, EngineError> {
-        let path = self.users();
-        let file = open_lock(&path)?;
-        let deadline = Instant::now() + patience;
-        loop {
-            match file.try_lock_shared() {
-                Ok(()) => return Ok(file),
-                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
-                    sleep(LOCK_POLL).await;
-                }
-                Err(TryLockError::WouldBlock) => {
-                    return Err(EngineError::StartTimeout {
-                        waited: patience,
-                        state: "an engine without users is still shutting down".into(),
-                        log: self.log(),
-                    });
-                }
-                Err(TryLockError::Error(source)) => return Err(EngineError::File { path, source }),
-            }
-        }
-    }
-
-    /// Takes the users' lock for the supervisor, if there are no users. While it is held, a new
-    /// user waits.
-    pub(super) fn try_lock_out_users(&self) -> Result<Option<File>, EngineError> {
-        try_exclusive(&self.users())
-    }
-
-    /// Takes the supervisor's lock, if nobody has it. It is asked for until `patience` ends,
-    /// because [`Self::is_supervised`] holds it for an instant.
-    pub(super) async fn become_supervisor(
-        &self,
-        patience: Duration,
-    ) -> Result<Option<File>, EngineError> {
-        let deadline = Instant::now() + patience;
-        loop {
-            match try_exclusive(&self.supervisor())? {
-                Some(lock) => return Ok(Some(lock)),
-                None if Instant::now() >= deadline => return Ok(None),
-                None => sleep(LOCK_POLL).await,
-            }
-        }
-    }
-
-    /// Whether a supervisor is alive.
-    pub(super) fn is_supervised(&self) -> Result<bool, EngineError> {
-        let path = self.supervisor();
-        match open_lock(&path)?.try_lock_shared() {
-            Ok(()) => Ok(false),
-            Err(TryLockError::WouldBlock) => Ok(true),
-            Err(TryLockError::Error(source)) => Err(EngineError::File { path, source }),
-        }
     }
 
     /// The last news of the supervisor; `None` if there is none, or it is damaged.
@@ -234,28 +167,6 @@ pub(super) fn unix_ms() -> u64 {
     u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Takes the lock at `path` exclusively, or says that somebody has it.
-pub(super) fn try_exclusive(path: &Path) -> Result<Option<File>, EngineError> {
-    let file = open_lock(path)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(source)) => Err(EngineError::file(path)(source)),
-    }
-}
-
-/// A lock file is never removed: removing one that another process is about to lock would let
-/// two hold "the" lock.
-fn open_lock(path: &Path) -> Result<File, EngineError> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)
-        .map_err(EngineError::file(path))
-}
-
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a failed test should panic")]
@@ -293,39 +204,6 @@ mod tests {
         assert_eq!(files.read_state(), None);
         files.remove_state().unwrap();
         files.remove_state().unwrap();
-    }
-
-    #[tokio::test]
-    async fn users_share_and_the_supervisor_waits_for_the_last() {
-        let (_folder, files) = files();
-        let one = files.join(Duration::ZERO).await.unwrap();
-        let two = files.join(Duration::ZERO).await.unwrap();
-        assert!(files.try_lock_out_users().unwrap().is_none());
-        drop(one);
-        assert!(files.try_lock_out_users().unwrap().is_none());
-        drop(two);
-        let alone = files.try_lock_out_users().unwrap().unwrap();
-        let late = files.join(Duration::from_millis(50)).await.unwrap_err();
-        assert_eq!(late.code(), "engine_start_timeout");
-        drop(alone);
-        files.join(Duration::ZERO).await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn there_is_one_supervisor() {
-        let (_folder, files) = files();
-        assert!(!files.is_supervised().unwrap());
-        let lock = files.become_supervisor(Duration::ZERO).await.unwrap();
-        assert!(lock.is_some() && files.is_supervised().unwrap());
-        assert!(
-            files
-                .become_supervisor(Duration::from_millis(50))
-                .await
-                .unwrap()
-                .is_none()
-        );
-        drop(lock);
-        assert!(!files.is_supervised().unwrap());
     }
 
     #[test]

@@ -4,12 +4,14 @@
 //! The managed engine is a Temporal dev server on a SQLite file. All Segue processes of one user
 //! share it: the first starts it, the others join, and any may end or be killed in any order. It
 //! belongs to none of them but to a process of its own, the [`supervisor`], which ends when the
-//! last user is gone. How they know of each other is told in `files.rs`.
+//! last user is gone. How they know of each other is told in `locks.rs`.
 
 mod binary;
 mod error;
 mod external;
 mod files;
+mod keeper;
+mod locks;
 mod managed;
 mod namespace;
 mod process;

@@ -116,3 +116,63 @@ fn compare_names(a: &BTreeSet<String>, b: &BTreeSet<String>) -> f64 {
         OTHER_RECORDING
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matching::title::Title;
+
+    fn factor(a: &str, b: &str) -> f64 {
+        let (a, b) = (Title::parse(a).version, Title::parse(b).version);
+        let (there, back) = (compare(&a, &b).factor, compare(&b, &a).factor);
+        assert!((there - back).abs() < 1e-9, "not symmetric");
+        there
+    }
+
+    #[test]
+    fn another_recording_is_never_the_one_asked_for() {
+        let versions = [
+            "Song",
+            "Song (Live)",
+            "Song (Karaoke Version)",
+            "Song (Acoustic)",
+            "Song (Instrumental)",
+            "Song (Tiësto Remix)",
+            "Song (Avicii Remix)",
+            "Song (sped up)",
+            "Song (Slowed)",
+            "Song (Demo)",
+            "Song (Spanish Version)",
+            "Song (Taylor's Version)",
+            "Song (Re-recorded)",
+            "Song (Cover)",
+            "Song (Extended Mix)",
+        ];
+        for (i, a) in versions.iter().enumerate() {
+            for (j, b) in versions.iter().enumerate() {
+                assert_eq!(factor(a, b) > 0.8, i == j, "{a} and {b}: {}", factor(a, b));
+            }
+        }
+    }
+
+    #[test]
+    fn pressings_of_one_recording_cost_little() {
+        for (a, b) in [
+            ("Song", "Song - Remastered 2011"),
+            ("Song - Remastered 2009", "Song (2011 Remaster)"),
+            ("Song", "Song (Album Version)"),
+            ("Song", "Song - Original Mix"),
+            ("Song", "Song - Single Version"),
+            ("Song (Live at Leeds)", "Song - Live"),
+        ] {
+            assert!(factor(a, b) > 0.96, "{a} and {b}: {}", factor(a, b));
+        }
+    }
+
+    #[test]
+    fn cuts_that_are_heard_cost_more() {
+        assert!(factor("Song", "Song (Radio Edit)") < 0.92);
+        assert!(factor("Song (Mono)", "Song (Stereo)") < 0.92);
+        assert!(factor("Song (Live at Leeds 1970)", "Song (Live in Paris)") < 0.85);
+    }
+}

@@ -119,7 +119,8 @@ pub fn compare(asked: &Artists, offered: &Artists, guests: &[String]) -> f64 {
             .fold(0.0, f64::max)
     };
     let main = best(&whole).max(asked.main().map_or(0.0, best));
-    // The others that the source names: each should be somewhere.
+    // The others that the source names should be somewhere. If none is, the first piece of "Earth,
+    // Wind & Fire" may be taken for the band Earth, so then the album has to agree as well.
     let others: Vec<&String> = asked.names.iter().skip(2).collect();
     if others.is_empty() || best(&whole) >= 0.99 {
         return main;
@@ -129,10 +130,16 @@ pub fn compare(asked: &Artists, offered: &Artists, guests: &[String]) -> f64 {
         .filter(|n| best(n) >= 0.85 || guests.iter().any(|g| same_name(n, g) >= 0.85))
         .count();
     let missing = 1.0 - found as f64 / others.len() as f64;
-    // A source that leads with somebody else ("Skrillex & Kendrick Lamar") is read by its others.
-    let led_by_other = others.iter().map(|n| best(n)).fold(0.0, f64::max) * 0.93;
-    (main * (1.0 - 0.08 * missing)).max(led_by_other)
+    main * (1.0
+        - if found == 0 {
+            NO_OTHER_FOUND
+        } else {
+            0.08 * missing
+        })
 }
+
+/// The cost when the source names several artists and only the first is there.
+const NO_OTHER_FOUND: f64 = 0.3;
 
 /// How alike two names are.
 fn same_name(a: &str, b: &str) -> f64 {
@@ -197,12 +204,78 @@ fn split(text: &str) -> Vec<String> {
     for separator in SEPARATORS {
         marked = marked.replace(separator, " \u{1} ");
     }
-    let pieces: Vec<String> = marked.split('\u{1}').map(|p| p.trim().to_owned()).collect();
+    let pieces: Vec<String> = marked
+        .split('\u{1}')
+        .map(|piece| piece.trim().to_owned())
+        .filter(|piece| !piece.is_empty())
+        .collect();
+    // One piece is the name itself, such as "Lil Nas X".
     if pieces.len() > 1 { pieces } else { Vec::new() }
 }
 
 fn push(list: &mut Vec<String>, name: String) {
     if !list.contains(&name) {
         list.push(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn agree(asked: &str, offered: &[&str]) -> f64 {
+        let offered = Artists::from_list(offered.iter().copied());
+        compare(&Artists::from_text(asked), &offered, &[])
+    }
+
+    #[test]
+    fn one_artist_is_found_however_joined_and_spelt() {
+        for (asked, offered) in [
+            ("JAY Z", &["JAY-Z", "Linkin Park"][..]),
+            ("Simon & Garfunkel", &["Simon & Garfunkel"]),
+            ("Simon and Garfunkel", &["Simon", "Garfunkel"]),
+            ("Earth, Wind & Fire", &["Earth, Wind & Fire"]),
+            ("Tyler, The Creator", &["Tyler, The Creator", "Kali Uchis"]),
+            ("The Jimi Hendrix Experience", &["Jimi Hendrix"]),
+            ("Lil Nas X", &["Lil Nas X", "Jack Harlow"]),
+            ("Metro Boomin x Future", &["Future", "Metro Boomin"]),
+            ("Queen; David Bowie", &["David Bowie", "Queen"]),
+            ("Rihanna feat. JAY-Z", &["Rihanna", "JAY-Z"]),
+            ("Кино", &["Kino"]),
+            ("RickAstleyVEVO", &["Rick Astley"]),
+            ("ABBA - Topic", &["ABBA"]),
+        ] {
+            assert!(
+                agree(asked, offered) > 0.9,
+                "{asked}: {}",
+                agree(asked, offered)
+            );
+        }
+    }
+
+    #[test]
+    fn another_artist_is_another() {
+        for (asked, offered) in [
+            ("Future", &["Future Islands"][..]),
+            ("Queen", &["Queens of the Stone Age"]),
+            ("Dave", &["Davo"]),
+            ("Earth, Wind & Fire", &["Fire"]),
+            ("Adele", &["Sing King"]),
+            ("The Beatles", &["The Rolling Stones"]),
+        ] {
+            assert!(
+                agree(asked, offered) < 0.7,
+                "{asked}: {}",
+                agree(asked, offered)
+            );
+        }
+        assert!(agree("Earth, Wind & Fire", &["Earth"]) <= 0.7);
+    }
+
+    #[test]
+    fn nobody_in_particular_is_nobody() {
+        for name in ["", "  ", "Various Artists", "Unknown Artist"] {
+            assert!(Artists::from_text(name).is_empty(), "{name}");
+        }
     }
 }

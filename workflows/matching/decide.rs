@@ -5,6 +5,7 @@ use std::cmp::{Ordering, Reverse};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::normalise::{fold, similarity};
 use super::reading::Reading;
 use super::score::{MatchMethod, Score, compare};
 use crate::track::{Candidate, SourceTrack};
@@ -50,6 +51,7 @@ const EQUAL: f64 = 1e-9;
 /// which puts the usual release first.
 pub fn best(source: &SourceTrack, candidates: &[Candidate], threshold: f64) -> Decision {
     let asked = Reading::of_source(source);
+    let candidates_found = candidates.len();
     let mut ranked: Vec<(Match, Tie)> = candidates
         .iter()
         .map(|candidate| {
@@ -58,6 +60,7 @@ pub fn best(source: &SourceTrack, candidates: &[Candidate], threshold: f64) -> D
             let tie = Tie {
                 punctuation: asked.title.literal != offered.title.literal,
                 length: length_apart(source, candidate),
+                wording: Reverse(wording(source, candidate)),
                 releases: Reverse(releases(candidate, candidates)),
                 strangers: strangers(&asked, &offered),
             };
@@ -87,7 +90,7 @@ pub fn best(source: &SourceTrack, candidates: &[Candidate], threshold: f64) -> D
         .cloned();
     Decision {
         matched,
-        candidates_found: 0,
+        candidates_found,
         candidates,
     }
 }
@@ -132,6 +135,8 @@ struct Tie {
     punctuation: bool,
     /// The difference in length, in milliseconds.
     length: u32,
+    /// How alike the whole titles are, decorations included, in hundredths.
+    wording: Reverse<u32>,
     /// On how many of the candidates the same recording is: the more, the more usual it is.
     releases: Reverse<usize>,
     /// How many artists the candidate has beyond those named.
@@ -143,6 +148,10 @@ fn length_apart(source: &SourceTrack, candidate: &Candidate) -> u32 {
         (Some(a), Some(b)) => a.abs_diff(b),
         _ => 0,
     }
+}
+
+fn wording(source: &SourceTrack, candidate: &Candidate) -> u32 {
+    (similarity(&fold(&source.title), &fold(&candidate.title)) * 100.0).round() as u32
 }
 
 fn releases(candidate: &Candidate, candidates: &[Candidate]) -> usize {
@@ -161,4 +170,168 @@ fn strangers(asked: &Reading, offered: &Reading) -> usize {
         .entries
         .len()
         .saturating_sub(asked.artists.entries.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matching::DEFAULT_THRESHOLD;
+
+    fn source(title: &str) -> SourceTrack {
+        SourceTrack {
+            title: title.into(),
+            artist: "Queen".into(),
+            ..SourceTrack::default()
+        }
+    }
+
+    fn candidate(id: &str, title: &str, artist: &str, album: &str) -> Candidate {
+        Candidate {
+            id: id.into(),
+            title: title.into(),
+            artists: vec![artist.into()],
+            album: Some(album.into()),
+            ..Candidate::default()
+        }
+    }
+
+    fn versions() -> Vec<Candidate> {
+        vec![
+            candidate(
+                "karaoke",
+                "Under Pressure (Karaoke Version)",
+                "Queen",
+                "Karaoke Hits",
+            ),
+            candidate("copy", "Under Pressure", "The Queen Tribute Band", "Hits"),
+            candidate(
+                "live",
+                "Under Pressure - Live at Wembley",
+                "Queen",
+                "Live at Wembley",
+            ),
+            candidate(
+                "remix",
+                "Under Pressure - Rah Mix",
+                "Queen",
+                "Greatest Hits III",
+            ),
+            candidate(
+                "studio",
+                "Under Pressure - Remastered 2011",
+                "Queen",
+                "Hot Space",
+            ),
+            candidate("other", "Under Attack", "ABBA", "The Visitors"),
+        ]
+    }
+
+    fn matched(title: &str, candidates: &[Candidate]) -> Option<String> {
+        best(&source(title), candidates, DEFAULT_THRESHOLD)
+            .matched
+            .map(|m| m.candidate.id)
+    }
+
+    #[test]
+    fn each_version_is_matched_by_its_own_kind_alone() {
+        for (asked, right) in [
+            ("Under Pressure", "studio"),
+            ("Under Pressure (Live)", "live"),
+            ("Under Pressure (Rah Mix)", "remix"),
+            ("Under Pressure (Karaoke)", "karaoke"),
+        ] {
+            let all = versions();
+            assert_eq!(matched(asked, &all).as_deref(), Some(right), "{asked}");
+            let without: Vec<Candidate> = all.into_iter().filter(|c| c.id != right).collect();
+            assert_eq!(matched(asked, &without), None, "{asked} without its match");
+        }
+    }
+
+    #[test]
+    fn the_order_of_candidates_does_not_change_who_is_best() {
+        let mut candidates = versions();
+        for _ in 0..candidates.len() {
+            candidates.rotate_left(1);
+            assert_eq!(
+                matched("Under Pressure", &candidates).as_deref(),
+                Some("studio")
+            );
+        }
+    }
+
+    #[test]
+    fn equals_are_told_apart_by_album_length_and_order() {
+        let mut asked = source("Under Pressure");
+        let mut first = candidate("first", "Under Pressure", "Queen", "Hot Space");
+        let mut second = candidate("second", "Under Pressure", "Queen", "Hot Space");
+        let id = |asked: &SourceTrack, all: &[Candidate]| {
+            best(asked, all, DEFAULT_THRESHOLD)
+                .best()
+                .map(|m| m.candidate.id.clone())
+        };
+        assert_eq!(
+            id(&asked, &[first.clone(), second.clone()]).as_deref(),
+            Some("first")
+        );
+        asked.duration_ms = Some(248_000);
+        (first.duration_ms, second.duration_ms) = (Some(246_000), Some(248_500));
+        assert_eq!(
+            id(&asked, &[first.clone(), second.clone()]).as_deref(),
+            Some("second")
+        );
+        asked.album = Some("Greatest Hits".into());
+        first.album = Some("Greatest Hits".into());
+        assert_eq!(id(&asked, &[first, second]).as_deref(), Some("first"));
+    }
+
+    #[test]
+    fn the_usual_recording_goes_before_a_rare_one() {
+        let code = |mut c: Candidate, isrc: &str| {
+            c.isrc = Some(isrc.into());
+            c
+        };
+        let rare = code(
+            candidate("rare", "Under Pressure", "Queen", "A"),
+            "GBUM71100001",
+        );
+        let usual = code(
+            candidate("usual", "Under Pressure", "Queen", "B"),
+            "GBUM71100002",
+        );
+        let again = code(
+            candidate("again", "Under Pressure", "Queen", "C"),
+            "GBUM71100002",
+        );
+        assert_eq!(
+            matched("Under Pressure", &[rare, usual, again]).as_deref(),
+            Some("usual")
+        );
+    }
+
+    #[test]
+    fn nothing_and_a_strange_threshold_are_no_match() {
+        assert_eq!(
+            best(&source("Under Pressure"), &[], 0.0),
+            Decision::default()
+        );
+        let all = versions();
+        for (threshold, matches) in [(f64::NAN, false), (-1.0, true), (2.0, false), (0.85, true)] {
+            let decision = best(&source("Under Pressure"), &all, threshold);
+            assert_eq!(decision.matched.is_some(), matches, "{threshold}");
+            assert_eq!(decision.candidates.len(), all.len());
+        }
+    }
+
+    #[test]
+    fn a_decision_keeps_only_the_best() {
+        let many: Vec<Candidate> = (0..50)
+            .map(|i| candidate(&i.to_string(), "Under Pressure", "Queen", "Hot Space"))
+            .collect();
+        assert_eq!(
+            best(&source("Under Pressure"), &many, 0.85)
+                .candidates
+                .len(),
+            MAX_RANKED
+        );
+    }
 }

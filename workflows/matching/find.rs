@@ -9,12 +9,13 @@ use crate::track::{Candidate, SourceTrack};
 /// Most candidates read from one answer. Spotify gives at most 10; a stranger may give more.
 const MAX_CANDIDATES_PER_QUERY: usize = 50;
 
-/// An answer shorter than a page holds everything that fits the query, so another query would only
-/// bring what fits worse.
+/// Answers per page of Spotify's search. A shorter answer holds everything that fits the query, so
+/// another query would only bring what fits worse.
 const FULL_PAGE: usize = 10;
 
-/// From this confidence no further question is asked.
-const GOOD_ENOUGH: f64 = 0.97;
+/// From this confidence no further question is asked, however much more the upstream may have. All
+/// but perfect: a famous song fills several pages, and the pressing asked for may be on a later one.
+const GOOD_ENOUGH: f64 = 0.995;
 
 /// Finds the track that fits a source track best, or none.
 ///
@@ -42,11 +43,87 @@ pub async fn find_match<E>(
             .filter(|candidate| seen.insert(candidate.id.clone()));
         candidates.extend(new);
         decision = best(source, &candidates, threshold);
-        decision.candidates_found = candidates.len();
         let matched = decision.matched.as_ref().map(|m| m.score.confidence);
         if matched.is_some_and(|confidence| all_there_is || confidence >= GOOD_ENOUGH) {
             break;
         }
     }
     Ok(decision)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::executor::block_on;
+
+    use super::*;
+    use crate::matching::DEFAULT_THRESHOLD;
+
+    fn source() -> SourceTrack {
+        SourceTrack {
+            title: "Under Pressure".into(),
+            artist: "Queen".into(),
+            isrc: Some("GBUM71029622".into()),
+            ..SourceTrack::default()
+        }
+    }
+
+    fn candidate(id: &str, title: &str) -> Candidate {
+        Candidate {
+            id: id.into(),
+            title: title.into(),
+            artists: vec!["Queen".into()],
+            ..Candidate::default()
+        }
+    }
+
+    /// Runs the search with the answers in order, and nothing after the last. Gives the decision and
+    /// how many questions were asked.
+    fn run(answers: &[Vec<Candidate>]) -> (Decision, usize) {
+        let mut asked = 0;
+        let decision = block_on(find_match(&source(), DEFAULT_THRESHOLD, async |_| {
+            asked += 1;
+            Ok::<_, ()>(answers.get(asked - 1).cloned().unwrap_or_default())
+        }));
+        (decision.expect("no answer was an error"), asked)
+    }
+
+    #[test]
+    fn a_good_answer_ends_the_search() {
+        let mut right = candidate("right", "Under Pressure");
+        right.isrc = source().isrc;
+        let (decision, asked) = run(&[vec![right]]);
+        assert_eq!(asked, 1);
+        assert_eq!(
+            decision.matched.map(|m| m.candidate.id).as_deref(),
+            Some("right")
+        );
+    }
+
+    #[test]
+    fn an_isrc_that_finds_nothing_is_followed_by_text() {
+        let (decision, asked) = run(&[vec![], vec![candidate("right", "Under Pressure")]]);
+        assert_eq!(asked, 2);
+        assert_eq!(
+            decision.matched.map(|m| m.candidate.id).as_deref(),
+            Some("right")
+        );
+    }
+
+    #[test]
+    fn without_a_match_every_question_is_asked_and_candidates_are_merged() {
+        let live = candidate("live", "Under Pressure (Live)");
+        let again = vec![live.clone(), candidate("other", "Under Attack")];
+        let (decision, asked) = run(&[vec![live], again]);
+        assert_eq!(asked, ladder(&source()).len());
+        assert_eq!((decision.matched, decision.candidates_found), (None, 2));
+        assert_eq!(decision.candidates[0].candidate.id, "live");
+    }
+
+    #[test]
+    fn a_failed_search_is_not_an_empty_one() {
+        let result = block_on(find_match(&source(), DEFAULT_THRESHOLD, async |_| {
+            Err("down")
+        }));
+        assert_eq!(result, Err("down"));
+    }
 }

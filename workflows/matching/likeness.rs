@@ -73,10 +73,10 @@ fn subtitles(a: &Title, b: &Title, known: &BTreeSet<String>) -> f64 {
     match (sa.is_empty(), sb.is_empty()) {
         (true, true) => 1.0,
         (false, false) => {
-            let s = similarity(&sa, &sb);
+            let s = likeness(&sa, &sb);
             let contained = words(&sa).is_subset(&words(&sb)) || words(&sb).is_subset(&words(&sa));
             if s >= 0.8 {
-                0.9 + s / 10.0
+                0.95 + (s - 0.8) / 4.0
             } else if contained {
                 SUBTITLE_MISSING
             } else {
@@ -138,4 +138,63 @@ fn all_numbers(title: &Title) -> BTreeSet<u32> {
         .chain(&title.subtitles)
         .flat_map(|part| numbers(&same_words(part)))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn like(a: &str, b: &str) -> f64 {
+        let (a, b) = (Title::parse(a), Title::parse(b));
+        let known = BTreeSet::new();
+        let (there, back) = (compare(&a, &b, &known), compare(&b, &a, &known));
+        assert!((there - back).abs() < 1e-9, "not symmetric");
+        there
+    }
+
+    #[test]
+    fn spellings_of_one_title_agree() {
+        for (a, b) in [
+            ("House of the Rising Sun", "The House of the Rising Sun"),
+            (
+                "Another Brick in the Wall, Pt. 1",
+                "Another Brick in the Wall (Part I)",
+            ),
+            ("D.A.N.C.E.", "DANCE"),
+            ("Rock & Roll", "Rock and Roll"),
+            ("Weird Fishes / Arpeggi", "Weird Fishes/Arpeggi"),
+            ("Handclap", "Hand Clap"),
+            ("강남스타일 (Gangnam Style)", "Gangnam Style"),
+            ("러시안 룰렛 Russian Roulette", "Russian Roulette"),
+            ("Группа крови", "Gruppa krovi"),
+            (
+                "Come Out and Play (Keep 'Em Separated)",
+                "Come Out and Play",
+            ),
+        ] {
+            assert!(like(a, b) >= 0.95, "{a} and {b}: {}", like(a, b));
+        }
+    }
+
+    #[test]
+    fn small_differences_that_matter_are_seen() {
+        for (a, b) in [
+            (
+                "Another Brick in the Wall, Pt. 1",
+                "Another Brick in the Wall, Pt. 2",
+            ),
+            (
+                "String Quartet No. 12: III. Vivace",
+                "String Quartet No. 12: IV. Vivace",
+            ),
+            ("Stay High", "Stay Hungry"),
+            ("Stay", "Slay"),
+            ("Stay", "Stay With Me"),
+            ("Baby", "Baby One More Time"),
+            ("Loyal (East Side)", "Loyal (West Side)"),
+        ] {
+            assert!(like(a, b) < 0.75, "{a} and {b}: {}", like(a, b));
+        }
+        assert!(like("In the Flesh?", "In the Flesh") < like("In the Flesh?", "In the Flesh?"));
+    }
 }

@@ -7,7 +7,7 @@
 //! 2. `reading` takes both sides apart: [`title`] into the song's name, its guests and its
 //!    version, [`version`] by the words of `vocabulary`, [`artists`] into names. All text goes
 //!    through [`normalise`].
-//! 3. [`score`] weighs the parts: [`likeness`] of the titles (50 %), [`artists`] (35 %), [`album`]
+//! 3. [`mod@score`] weighs the parts: [`likeness`] of the titles (50 %), [`artists`] (35 %), [`album`]
 //!    (15 %), then [`agreement`] of the versions and the length as factors. A shared ISRC outranks
 //!    it all.
 //! 4. [`decide`] ranks the candidates and takes the best if it reaches the threshold.

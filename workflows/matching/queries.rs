@@ -35,8 +35,7 @@ pub fn ladder(source: &SourceTrack) -> Vec<Query> {
     let artists = Artists::from_text(&raw_artist);
     let base = searchable(&title.base);
     let extra = extra_words(&title, &raw_title);
-    let album = Title::parse(source.album.as_deref().unwrap_or_default());
-    let album = searchable(&album.base);
+    let album = searchable(&fold(source.album.as_deref().unwrap_or_default()));
     let everyone = if artists.is_empty() {
         String::new()
     } else {
@@ -50,7 +49,7 @@ pub fn ladder(source: &SourceTrack) -> Vec<Query> {
     };
     let mut texts = Vec::new();
     if !artist.is_empty() {
-        texts.push(clip(&format!("track:{base} artist:{artist}")));
+        texts.push(fielded(&base, &artist));
         let detail = if extra.is_empty() { &album } else { &extra };
         texts.push(joined(&[&base, detail, &artist]));
         texts.push(joined(&[&base, &artist]));
@@ -91,9 +90,18 @@ fn extra_words(title: &Title, raw: &str) -> String {
         .join(" ")
 }
 
+/// Spotify's field filters. Both halves are cut by themselves, so that a long title leaves room for
+/// the artist.
+fn fielded(title: &str, artist: &str) -> String {
+    if title.is_empty() {
+        return format!("artist:{}", clip(artist, 60));
+    }
+    format!("track:{} artist:{}", clip(title, 120), clip(artist, 60))
+}
+
 fn joined(parts: &[&str]) -> String {
     let parts: Vec<&str> = parts.iter().copied().filter(|p| !p.is_empty()).collect();
-    clip(&parts.join(" "))
+    clip(&parts.join(" "), MAX_QUERY_CHARS)
 }
 
 /// Words only: what folding kept as symbols would be an operator or nothing.
@@ -105,12 +113,104 @@ fn searchable(folded: &str) -> String {
         .join(" ")
 }
 
-/// At most [`MAX_QUERY_CHARS`] characters, cut between words.
-fn clip(text: &str) -> String {
-    if text.chars().count() <= MAX_QUERY_CHARS {
+/// At most `limit` characters, cut between words.
+fn clip(text: &str, limit: usize) -> String {
+    if text.chars().count() <= limit {
         return text.to_owned();
     }
-    let cut: String = text.chars().take(MAX_QUERY_CHARS).collect();
+    let cut: String = text.chars().take(limit).collect();
     cut.rsplit_once(' ')
         .map_or(cut.clone(), |(whole, _)| whole.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(title: &str, artist: &str) -> SourceTrack {
+        SourceTrack {
+            title: title.into(),
+            artist: artist.into(),
+            ..SourceTrack::default()
+        }
+    }
+
+    fn texts(source: &SourceTrack) -> Vec<String> {
+        ladder(source)
+            .into_iter()
+            .filter_map(|query| match query {
+                Query::Text(text) => Some(text),
+                Query::Isrc(_) => None,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_recording_code_comes_first_if_it_is_one() {
+        let mut track = source("Yesterday", "The Beatles");
+        track.isrc = Some("gb-aye-06-01477".into());
+        assert_eq!(ladder(&track)[0], Query::Isrc("GBAYE0601477".into()));
+        track.isrc = Some("none".into());
+        assert!(matches!(ladder(&track)[0], Query::Text(_)));
+    }
+
+    #[test]
+    fn the_first_text_is_fielded_and_bare() {
+        let track = source(
+            "Get Lucky (feat. Pharrell Williams) - Radio Edit",
+            "Daft Punk",
+        );
+        assert_eq!(texts(&track)[0], "track:get lucky artist:daft punk");
+        assert_eq!(
+            texts(&track)[1],
+            "get lucky feat pharrell williams radio edit daft punk"
+        );
+    }
+
+    #[test]
+    fn other_scripts_are_also_asked_for_in_latin_letters() {
+        let track = source("Группа крови", "Кино");
+        assert!(
+            texts(&track).contains(&"gruppa krovi kino".to_owned()),
+            "{:?}",
+            texts(&track)
+        );
+    }
+
+    #[test]
+    fn no_title_can_change_what_a_query_means() {
+        for title in [
+            "\"Heroes\"",
+            "artist:nobody",
+            "NOT You OR Me",
+            "a* -b year:1999",
+            "::",
+            "\"",
+            "",
+        ] {
+            let track = source(title, "David \"Bowie\": x");
+            let queries = ladder(&track);
+            assert!(!queries.is_empty() && queries.len() <= MAX_QUERIES);
+            for text in texts(&track) {
+                let rest = text.replacen("track:", "", 1).replacen("artist:", "", 1);
+                assert!(!rest.contains([':', '"', '*', '-']), "{text}");
+                assert!(!rest.contains("NOT") && !rest.contains("OR"), "{text}");
+                assert!(text.chars().count() <= MAX_QUERY_CHARS, "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn long_text_is_cut_and_keeps_the_artist() {
+        let track = source(&"very long words ".repeat(100), &"name ".repeat(100));
+        for text in texts(&track) {
+            assert!(text.chars().count() <= MAX_QUERY_CHARS);
+        }
+        assert!(texts(&track)[0].contains("artist:name"));
+    }
+
+    #[test]
+    fn nothing_to_ask_for_is_no_question() {
+        assert_eq!(ladder(&SourceTrack::default()), []);
+    }
 }

@@ -95,7 +95,8 @@ pub(super) fn untangle(source: &SourceTrack) -> (String, String) {
     let Some((first, rest)) = source.title.split_once(" - ") else {
         return whole();
     };
-    if fold(rest).is_empty() || Version::read(&fold(rest)).is_some() {
+    let song = Title::parse(rest).base;
+    if song.is_empty() || Version::read(&song).is_some() {
         return whole();
     }
     let named = Artists::from_text(&source.artist);
@@ -103,6 +104,13 @@ pub(super) fn untangle(source: &SourceTrack) -> (String, String) {
     if named.is_empty() {
         return (rest.to_owned(), first.to_owned());
     }
-    let same = first_artist.names.iter().any(|name| named.names.contains(name));
-    if same { (rest.to_owned(), source.artist.clone()) } else { whole() }
+    let same = first_artist
+        .names
+        .iter()
+        .any(|name| named.names.contains(name));
+    if same {
+        (rest.to_owned(), source.artist.clone())
+    } else {
+        whole()
+    }
 }

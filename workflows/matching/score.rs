@@ -256,3 +256,190 @@ fn grade(value: f64, part: &str) -> String {
         v => format!("another {part} ({v:.2})"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(title: &str, artist: &str) -> SourceTrack {
+        SourceTrack {
+            title: title.into(),
+            artist: artist.into(),
+            ..SourceTrack::default()
+        }
+    }
+
+    fn candidate(title: &str, artists: &[&str]) -> Candidate {
+        Candidate {
+            id: title.into(),
+            title: title.into(),
+            artists: artists.iter().map(|&a| a.to_owned()).collect(),
+            ..Candidate::default()
+        }
+    }
+
+    #[test]
+    fn a_shared_isrc_wins_over_spelling() {
+        let mut asked = source("Blue and White Porcelain", "Jay Chou");
+        let mut offered = candidate("青花瓷", &["周杰倫"]);
+        asked.isrc = Some("tw-k97-07-00001".into());
+        offered.isrc = Some("TWK970700001".into());
+        offered.title = "青花瓷 (Blue and White Porcelain)".into();
+        let score = score(&asked, &offered);
+        assert_eq!((score.confidence, score.method), (1.0, MatchMethod::Isrc));
+    }
+
+    #[test]
+    fn a_shared_isrc_that_everything_contradicts_is_left_to_a_person() {
+        let mut asked = source("Yesterday", "The Beatles");
+        let mut offered = candidate("Toxic", &["Britney Spears"]);
+        asked.isrc = Some("GBAYE0601477".into());
+        offered.isrc.clone_from(&asked.isrc);
+        let doubtful = score(&asked, &offered);
+        assert!(doubtful.confidence < DEFAULT_THRESHOLD);
+        assert!(doubtful.explanation().contains("contradicts"));
+        // The same length speaks for the code after all: the names may be in other languages.
+        (asked.duration_ms, offered.duration_ms) = (Some(125_000), Some(125_500));
+        assert_eq!(score(&asked, &offered).confidence, 1.0);
+    }
+
+    #[test]
+    fn another_isrc_proves_nothing() {
+        let mut asked = source("Yesterday", "The Beatles");
+        let mut offered = candidate("Yesterday - Remastered 2009", &["The Beatles"]);
+        asked.isrc = Some("GBAYE6500521".into());
+        offered.isrc = Some("GBAYE0601477".into());
+        let score = score(&asked, &offered);
+        assert_eq!(score.method, MatchMethod::Fuzzy);
+        assert!(score.confidence > DEFAULT_THRESHOLD);
+        assert_eq!(score.parts.isrc, Some(false));
+    }
+
+    #[test]
+    fn another_album_does_not_sink_a_right_song() {
+        let mut asked = source("Yesterday", "The Beatles");
+        let mut offered = candidate("Yesterday", &["The Beatles"]);
+        (asked.album, offered.album) = (Some("Help!".into()), Some("1".into()));
+        let other = score(&asked, &offered).confidence;
+        offered.album = Some("Help! (Remastered)".into());
+        let same = score(&asked, &offered).confidence;
+        assert!(DEFAULT_THRESHOLD < other && other < same);
+    }
+
+    #[test]
+    fn length_decides_where_words_do_not() {
+        let mut asked = source("Animals", "Martin Garrix");
+        let mut offered = candidate("Animals", &["Martin Garrix"]);
+        asked.duration_ms = Some(303_000);
+        offered.duration_ms = Some(304_500);
+        assert!(score(&asked, &offered).confidence > 0.99);
+        offered.duration_ms = Some(176_000);
+        assert!(score(&asked, &offered).confidence < DEFAULT_THRESHOLD);
+    }
+
+    #[test]
+    fn a_single_names_its_version_on_the_cover() {
+        let mut asked = source("Humble", "Skrillex");
+        asked.album = Some("Humble (Skrillex Remix)".into());
+        let remix = candidate("Humble - Skrillex Remix", &["Skrillex", "Kendrick Lamar"]);
+        let usual = candidate("Humble", &["Kendrick Lamar", "Skrillex"]);
+        assert!(score(&asked, &remix).confidence > DEFAULT_THRESHOLD);
+        assert!(score(&asked, &usual).confidence < DEFAULT_THRESHOLD);
+    }
+
+    #[test]
+    fn a_version_named_after_the_album_is_no_other_version() {
+        let mut asked = source("Elective Amnesia", "Rise Against");
+        let mut offered = candidate("Elective Amnesia - B-Sides Version", &["Rise Against"]);
+        asked.album = Some("Long Forgotten Songs: B-Sides & Covers".into());
+        offered.album.clone_from(&asked.album);
+        assert!(score(&asked, &offered).confidence > 0.95);
+    }
+
+    #[test]
+    fn other_guests_are_another_recording() {
+        let asked = source("Bad (feat. Rihanna)", "Wale");
+        let same = candidate("Bad - feat. Rihanna", &["Wale", "Rihanna"]);
+        let listed = candidate("Bad", &["Wale", "Rihanna"]);
+        let other = candidate("Bad (feat. Tiara Thomas)", &["Wale", "Tiara Thomas"]);
+        assert!(score(&asked, &same).confidence > 0.95);
+        assert!(score(&asked, &listed).confidence > 0.95);
+        assert!(score(&asked, &other).confidence < 0.9);
+    }
+
+    #[test]
+    fn videos_that_carry_the_artist_in_the_title_are_read() {
+        let offered = candidate("Never Gonna Give You Up", &["Rick Astley"]);
+        for artist in ["Rick Astley", ""] {
+            let asked = source(
+                "Rick Astley - Never Gonna Give You Up (Official Video)",
+                artist,
+            );
+            assert!(score(&asked, &offered).confidence > 0.95, "{artist}");
+        }
+    }
+
+    #[test]
+    fn without_an_artist_a_person_decides() {
+        let score = score(
+            &source("Yesterday", ""),
+            &candidate("Yesterday", &["The Beatles"]),
+        );
+        assert!(score.confidence < DEFAULT_THRESHOLD && score.confidence > 0.5);
+    }
+
+    #[test]
+    fn any_text_scores_within_bounds_and_explains_itself() {
+        let texts = [
+            "",
+            " ",
+            "-",
+            " - ",
+            "(",
+            ")",
+            "((",
+            "()",
+            "(()",
+            "[feat. ]",
+            "feat.",
+            "💿🎵",
+            "\u{202e}abc",
+            "é\u{301}\u{301}",
+            "ﷺ",
+            "\0",
+            "a - - b",
+            "(live)",
+            "12\" Mix",
+            "&",
+            "x & x",
+            "Ⅳ",
+            "ǅ",
+            "夜 - 夜",
+        ];
+        for title in texts {
+            for other in texts {
+                let mut asked = source(title, other);
+                asked.album = Some(other.into());
+                let mut offered = candidate(other, &[title, other]);
+                offered.album = Some(title.into());
+                let score = score(&asked, &offered);
+                assert!(
+                    (0.0..=1.0).contains(&score.confidence),
+                    "{title:?} {other:?}"
+                );
+                assert!(score.explanation().ends_with('.'));
+            }
+        }
+    }
+
+    #[test]
+    fn the_score_survives_json() {
+        let before = score(&source("One", "U2"), &candidate("One - Live", &["U2"]));
+        let text = serde_json::to_string(&before).expect("a score is plain data");
+        assert!(text.contains("\"method\":\"fuzzy\""));
+        assert_eq!(
+            serde_json::from_str::<Score>(&text).expect("it reads back"),
+            before
+        );
+    }
+}

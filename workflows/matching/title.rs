@@ -228,3 +228,71 @@ fn literal(text: &str) -> String {
         .collect::<Vec<_>>()
         .join(" ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matching::kind::Kind;
+
+    #[test]
+    fn the_base_is_what_the_song_is_called() {
+        for (raw, base) in [
+            (
+                "Get Lucky (feat. Pharrell Williams) - Radio Edit",
+                "get lucky",
+            ),
+            (
+                "(I Can't Get No) Satisfaction - Mono Version",
+                "i cant get no satisfaction",
+            ),
+            ("Hello/Goodbye (Uncool) [feat. Unkle]", "hello goodbye"),
+            ("Heroes ft. Somebody", "heroes"),
+            ("A Milli (Album Version (Explicit))", "a milli"),
+            ("Come Together（Remastered 2009）", "come together"),
+            ("Titanium Radio Edit", "titanium"),
+            ("Help Remastered 2009", "help"),
+            ("(Intro)", "intro"),
+            ("Song 2", "song 2"),
+            ("Unclosed (bracket", "unclosed bracket"),
+            ("", ""),
+        ] {
+            assert_eq!(Title::parse(raw).base, base, "{raw}");
+        }
+    }
+
+    #[test]
+    fn guests_versions_and_subtitles_are_told_apart() {
+        let title = Title::parse("Bad (feat. Rihanna & Drake) (Live at Leeds) [Ghetto Anthem]");
+        assert_eq!(title.features, ["rihanna", "drake"]);
+        assert!(title.version.kinds.contains(&Kind::Live));
+        assert_eq!(title.subtitles, ["ghetto anthem"]);
+    }
+
+    #[test]
+    fn a_bracket_may_hold_several_parts() {
+        let title =
+            Title::parse("Lucky (Radio Edit - feat. Nile Rodgers) - Mono / Remastered 2002");
+        assert_eq!(title.features, ["nile rodgers"]);
+        assert_eq!(title.version.kinds, [Kind::RadioEdit, Kind::Mono].into());
+        assert_eq!(
+            (title.version.remastered, title.version.year),
+            (true, Some(2002))
+        );
+    }
+
+    #[test]
+    fn films_and_credits_are_nothing() {
+        for raw in [
+            "Bailamos (From \"Wild Wild West\")",
+            "Bailamos (prod. Somebody)",
+            "Bailamos (Original Motion Picture Soundtrack)",
+            "Bailamos (Official Video)",
+        ] {
+            let title = Title::parse(raw);
+            assert!(
+                title.subtitles.is_empty() && title.version.is_plain(),
+                "{raw}: {title:?}"
+            );
+        }
+    }
+}

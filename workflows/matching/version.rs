@@ -151,6 +151,14 @@ fn take(words: &mut Vec<&str>, phrase: &str) -> bool {
         words.retain(|w| !w.contains(phrase));
         return words.len() < before;
     }
+    // Most phrases are not there, and their first word tells.
+    if !phrase
+        .split(' ')
+        .next()
+        .is_some_and(|first| words.contains(&first))
+    {
+        return false;
+    }
     let parts: Vec<&str> = phrase.split(' ').collect();
     match words.windows(parts.len()).position(|w| w == parts) {
         Some(at) => {
@@ -200,4 +208,86 @@ fn names_a_concert(words: &[&str]) -> bool {
         });
         !verb && place && (words.len() > 1)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matching::normalise::fold;
+
+    #[test]
+    fn parts_of_titles_are_read() {
+        for (part, kind) in [
+            ("Live at Wembley 1986", Kind::Live),
+            ("En Vivo", Kind::Live),
+            ("MTV Unplugged", Kind::Live),
+            ("ライブ", Kind::Live),
+            ("Karaoke Version", Kind::Karaoke),
+            ("In the Style of Adele", Kind::Cover),
+            ("Originally Performed by Adele", Kind::Cover),
+            ("Tiësto Remix", Kind::Remix),
+            ("Zwette Edit", Kind::Remix),
+            ("Club Mix", Kind::Remix),
+            ("Spanish Version", Kind::Named),
+            ("Taylor's Version", Kind::Named),
+            ("Instrumental", Kind::Instrumental),
+            ("Re-Recorded", Kind::Rerecorded),
+            ("sped up", Kind::SpedUp),
+            ("slowed + reverb", Kind::Slowed),
+            ("Radio Edit", Kind::RadioEdit),
+            ("Extended Mix", Kind::Extended),
+            ("Mono Version", Kind::Mono),
+        ] {
+            let version = Version::read(&fold(part)).unwrap_or_default();
+            assert!(version.kinds.contains(&kind), "{part}: {version:?}");
+        }
+    }
+
+    #[test]
+    fn packaging_and_remasters_leave_the_usual_recording() {
+        for part in [
+            "Album Version Explicit",
+            "Original Mix",
+            "Remastered 2011",
+            "2012",
+            "Bonus Track",
+        ] {
+            let version = Version::read(&fold(part)).expect(part);
+            assert!(version.is_plain(), "{part}: {version:?}");
+        }
+        let remaster = Version::read("2011 remastered version").expect("a remaster");
+        assert_eq!((remaster.remastered, remaster.year), (true, Some(2011)));
+    }
+
+    #[test]
+    fn subtitles_are_not_versions() {
+        for part in [
+            "Ghetto Anthem",
+            "Single Ladies",
+            "Take Me Home",
+            "Cover Me Up",
+            "Nightmare",
+        ] {
+            assert_eq!(Version::read(&fold(part)), None, "{part}");
+        }
+    }
+
+    #[test]
+    fn albums_speak_for_their_tracks_only_where_it_is_safe() {
+        for (album, live) in [
+            ("Live at Leeds", true),
+            ("666 Live", true),
+            ("MTV Unplugged in New York", true),
+            ("Live 1969", true),
+            ("Long Live", false),
+            ("Live Through This", false),
+            ("Live", false),
+            ("Born to Live", false),
+        ] {
+            let kinds = Version::of_album(&fold(album)).kinds;
+            assert_eq!(kinds.contains(&Kind::Live), live, "{album}");
+        }
+        assert!(Version::of_album("b sides and covers").is_plain());
+        assert!(!Version::of_album("a tribute to queen").is_plain());
+    }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod edit_items;
 pub(crate) mod extract;
+pub(crate) mod fields;
 pub(crate) mod paging;
 pub(crate) mod playlist_items;
 pub(crate) mod playlists;

@@ -7,6 +7,7 @@ use axum::extract::{Path, State};
 
 use super::Answer;
 use super::extract::{Caller, Params};
+use super::fields::Fields;
 use super::paging::Page;
 use super::playlists::{find, items_page};
 use crate::sim::World;
@@ -22,11 +23,13 @@ pub(crate) async fn list(
     params: Params,
 ) -> Answer {
     caller.needs("playlist-read-private")?;
-    let page = Page::of_list(&params)?;
+    let (page, fields) = (Page::of_list(&params)?, Fields::of(&params)?);
     let library = locked(&world.library);
     let playlist = find(library.get(&id), &id)?;
     if !playlist.open_to(USER) {
         return Err(ApiError::forbidden("Forbidden"));
     }
-    Ok(Json(items_page(playlist, page, &world)))
+    let mut answer = items_page(playlist, page, &world);
+    fields.trim(&mut answer);
+    Ok(Json(answer))
 }

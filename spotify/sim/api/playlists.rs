@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::extract::{Caller, JsonBody, Params};
+use super::fields::Fields;
 use super::paging::Page;
 use super::{Answer, TookEffect};
 use crate::sim::World;
@@ -89,13 +90,17 @@ pub(crate) async fn playlist(
     State(world): State<Arc<World>>,
     caller: Caller,
     Path(id): Path<String>,
+    params: Params,
 ) -> Answer {
+    let fields = Fields::of(&params)?;
     let library = locked(&world.library);
     let playlist = find(library.get(&id), &id)?;
     if !playlist.public {
         caller.needs("playlist-read-private")?;
     }
-    Ok(Json(full(playlist, &world)))
+    let mut answer = full(playlist, &world);
+    fields.trim(&mut answer);
+    Ok(Json(answer))
 }
 
 /// What was found under `id`, or Spotify's refusal.

@@ -191,8 +191,6 @@ fn refresh_token_text() -> String {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a failed test should panic")]
-
     use super::*;
 
     fn scopes() -> Scopes {

@@ -1,10 +1,12 @@
-//! The index's fields, and one track as a document of them.
+//! The index's fields, one track as a document of them, and the tokenizer that cuts it into words.
 
-use std::collections::HashMap;
+use std::vec;
 
-use tantivy::TantivyDocument;
-use tantivy::schema::{FAST, Field, INDEXED, IndexRecordOption, STRING, Schema, TextFieldIndexing, TextOptions};
-use tantivy::tokenizer::{PreTokenizedString, Token};
+use tantivy::schema::{
+    FAST, Field, INDEXED, IndexRecordOption, STRING, Schema, TextFieldIndexing, TextOptions,
+};
+use tantivy::tokenizer::{Token, TokenStream, Tokenizer};
+use tantivy::{Index, TantivyDocument};
 
 use super::super::catalog::Track;
 use super::words::{self, Word};
@@ -14,6 +16,9 @@ pub(super) const POSITION: &str = "position";
 
 /// The name of the field that holds a track's popularity, 0 to 100.
 pub(super) const POPULARITY: &str = "popularity";
+
+/// The name under which [`Words`] is registered.
+const WORDS: &str = "words";
 
 /// The fields of a track.
 #[derive(Clone, Copy)]
@@ -32,11 +37,11 @@ pub(super) struct Fields {
 }
 
 impl Fields {
-    pub(super) fn schema() -> (Schema, Self) {
+    /// An empty index of these fields, in memory.
+    pub(super) fn index() -> (Index, Self) {
         let mut schema = Schema::builder();
-        // Words come ready-made from `words`, so the tokenizer named here is never run.
         let indexing = TextFieldIndexing::default()
-            .set_tokenizer("raw")
+            .set_tokenizer(WORDS)
             .set_index_option(IndexRecordOption::WithFreqsAndPositions);
         let text = TextOptions::default().set_indexing_options(indexing);
         let fields = Self {
@@ -50,30 +55,26 @@ impl Fields {
             position: schema.add_u64_field(POSITION, FAST),
             popularity: schema.add_u64_field(POPULARITY, FAST),
         };
-        (schema.build(), fields)
+        let index = Index::create_in_ram(schema.build());
+        index.tokenizers().register(WORDS, Words);
+        (index, fields)
     }
 
-    /// Whether `field` holds words, each counted in the vocabulary.
-    pub(super) fn holds_words(&self, field: Field) -> bool {
-        [self.title, self.artist, self.album].contains(&field)
+    /// The fields that hold words.
+    pub(super) fn of_words(&self) -> [Field; 3] {
+        [self.title, self.artist, self.album]
     }
 
-    /// `track`, found at `position`, as a document; its words are counted in `counts`, each once.
-    pub(super) fn document(&self, position: u64, track: &Track, counts: &mut HashMap<String, u32>) -> TantivyDocument {
+    /// `track`, found at `position`, as a document.
+    pub(super) fn document(&self, position: u64, track: &Track) -> TantivyDocument {
         let mut document = TantivyDocument::default();
-        let mut seen = Vec::new();
-        let mut add_words = |document: &mut TantivyDocument, field: Field, text: &str| {
-            let words = words::indexed(text);
-            seen.extend(words.iter().map(|word| word.text.clone()));
-            document.add_pre_tokenized_text(field, pre_tokenized(words));
-        };
-        add_words(&mut document, self.title, &track.name);
+        document.add_text(self.title, &track.name);
         document.add_text(self.whole_title, words::key(&words::asked(&track.name)));
         for artist in &track.artists {
-            add_words(&mut document, self.artist, artist);
+            document.add_text(self.artist, artist);
             document.add_text(self.whole_artist, words::key(&words::asked(artist)));
         }
-        add_words(&mut document, self.album, &track.album);
+        document.add_text(self.album, &track.album);
         if let Some(isrc) = &track.isrc {
             document.add_text(self.isrc, words::isrc(isrc));
         }
@@ -82,16 +83,48 @@ impl Fields {
         }
         document.add_u64(self.position, position);
         document.add_u64(self.popularity, track.popularity.into());
-        seen.sort_unstable();
-        seen.dedup();
-        for word in seen {
-            *counts.entry(word).or_insert(0) += 1;
-        }
         document
     }
 }
 
-fn pre_tokenized(words: Vec<Word>) -> PreTokenizedString {
-    let token = |word: Word| Token { text: word.text, position: word.position, ..Token::default() };
-    PreTokenizedString { text: String::new(), tokens: words.into_iter().map(token).collect() }
+/// [`words::indexed`] as Tantivy asks for it.
+#[derive(Clone)]
+struct Words;
+
+impl Tokenizer for Words {
+    type TokenStream<'a> = WordStream;
+
+    fn token_stream<'a>(&'a mut self, text: &'a str) -> WordStream {
+        WordStream {
+            words: words::indexed(text).into_iter(),
+            token: Token::default(),
+        }
+    }
+}
+
+struct WordStream {
+    words: vec::IntoIter<Word>,
+    token: Token,
+}
+
+impl TokenStream for WordStream {
+    fn advance(&mut self) -> bool {
+        let Some(word) = self.words.next() else {
+            return false;
+        };
+        self.token = Token {
+            text: word.text,
+            position: word.position,
+            ..Token::default()
+        };
+        true
+    }
+
+    fn token(&self) -> &Token {
+        &self.token
+    }
+
+    fn token_mut(&mut self) -> &mut Token {
+        &mut self.token
+    }
 }

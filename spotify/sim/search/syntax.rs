@@ -38,17 +38,24 @@ pub(super) enum Filter {
 }
 
 /// The names before the colon.
-const FILTERS: [&str; 8] = ["track", "artist", "album", "isrc", "year", "upc", "genre", "tag"];
+const FILTERS: [&str; 8] = [
+    "track", "artist", "album", "isrc", "year", "upc", "genre", "tag",
+];
 
 /// Takes a query apart.
 pub(super) fn parse(query: &str) -> Query {
-    let end = query.char_indices().nth(MAX_QUERY_CHARS).map_or(query.len(), |(at, _)| at);
+    let end = query
+        .char_indices()
+        .nth(MAX_QUERY_CHARS)
+        .map_or(query.len(), |(at, _)| at);
     let mut rest = &query[..end];
     let mut parsed = Query::default();
     loop {
         let (text, filter) = until_filter(rest);
         parsed.text.extend(phrases(text));
-        let Some((name, after)) = filter else { return parsed };
+        let Some((name, after)) = filter else {
+            return parsed;
+        };
         let (value, after) = value(name, after);
         rest = after;
         if !value.text.is_empty() {
@@ -92,7 +99,9 @@ fn until_filter(text: &str) -> (&str, Option<(&'static str, &str)>) {
 
 fn filter_name(text: &str) -> Option<(&'static str, &str)> {
     let (name, after) = text.split_once(':')?;
-    let known = FILTERS.into_iter().find(|known| known.eq_ignore_ascii_case(name))?;
+    let known = FILTERS
+        .into_iter()
+        .find(|known| known.eq_ignore_ascii_case(name))?;
     Some((known, after))
 }
 
@@ -102,14 +111,26 @@ fn value<'a>(name: &str, text: &'a str) -> (Phrase, &'a str) {
     if let Some(inside) = text.strip_prefix('"')
         && let Some((quoted, rest)) = inside.split_once('"')
     {
-        return (Phrase { text: quoted.trim().to_owned(), quoted: true }, rest);
+        return (
+            Phrase {
+                text: quoted.trim().to_owned(),
+                quoted: true,
+            },
+            rest,
+        );
     }
     let end = match name {
         "isrc" | "year" | "upc" | "tag" => text.find(char::is_whitespace).unwrap_or(text.len()),
         _ => until_filter(text).0.len(),
     };
     let (value, rest) = text.split_at(end);
-    (Phrase { text: value.trim().to_owned(), quoted: false }, rest)
+    (
+        Phrase {
+            text: value.trim().to_owned(),
+            quoted: false,
+        },
+        rest,
+    )
 }
 
 /// Free text cut at its quotes.
@@ -117,13 +138,24 @@ fn phrases(text: &str) -> Vec<Phrase> {
     let mut phrases = Vec::new();
     let mut rest = text;
     loop {
-        let quoted = rest.split_once('"').and_then(|(before, after)| Some((before, after.split_once('"')?)));
+        let quoted = rest
+            .split_once('"')
+            .and_then(|(before, after)| Some((before, after.split_once('"')?)));
         let Some((before, (inside, after))) = quoted else {
-            phrases.push(Phrase { text: rest.trim().to_owned(), quoted: false });
+            phrases.push(Phrase {
+                text: rest.trim().to_owned(),
+                quoted: false,
+            });
             break;
         };
-        phrases.push(Phrase { text: before.trim().to_owned(), quoted: false });
-        phrases.push(Phrase { text: inside.trim().to_owned(), quoted: true });
+        phrases.push(Phrase {
+            text: before.trim().to_owned(),
+            quoted: false,
+        });
+        phrases.push(Phrase {
+            text: inside.trim().to_owned(),
+            quoted: true,
+        });
         rest = after;
     }
     phrases.retain(|phrase| !phrase.text.is_empty());
@@ -131,7 +163,10 @@ fn phrases(text: &str) -> Vec<Phrase> {
 }
 
 /// `1980` or `1980-1990`.
-#[expect(clippy::reversed_empty_ranges, reason = "what isn't a year contains no year")]
+#[expect(
+    clippy::reversed_empty_ranges,
+    reason = "what isn't a year contains no year"
+)]
 fn years(text: &str) -> RangeInclusive<u64> {
     let (from, to) = text.split_once('-').unwrap_or((text, text));
     match (from.trim().parse(), to.trim().parse()) {
@@ -145,41 +180,64 @@ mod tests {
     use super::*;
 
     fn plain(text: &str) -> Phrase {
-        Phrase { text: text.to_owned(), quoted: false }
+        Phrase {
+            text: text.to_owned(),
+            quoted: false,
+        }
     }
 
     fn quoted(text: &str) -> Phrase {
-        Phrase { text: text.to_owned(), quoted: true }
+        Phrase {
+            text: text.to_owned(),
+            quoted: true,
+        }
     }
 
     #[test]
     fn spotifys_own_example_parses() {
         let query = parse("remaster track:Doxy artist:Miles Davis");
         assert_eq!(query.text, [plain("remaster")]);
-        assert_eq!(query.filters, [Filter::Track(plain("Doxy")), Filter::Artist(plain("Miles Davis"))]);
+        assert_eq!(
+            query.filters,
+            [
+                Filter::Track(plain("Doxy")),
+                Filter::Artist(plain("Miles Davis"))
+            ]
+        );
     }
 
     #[test]
     fn a_quoted_value_ends_at_its_quote_and_one_word_filters_at_their_word() {
         let query = parse(r#"track:"So What" live YEAR:1955-1960 blue isrc:us-sm1-59-00113 green"#);
         assert_eq!(query.text, [plain("live"), plain("blue"), plain("green")]);
-        let filters =
-            [Filter::Track(quoted("So What")), Filter::Year(1955..=1960), Filter::Isrc("us-sm1-59-00113".to_owned())];
+        let filters = [
+            Filter::Track(quoted("So What")),
+            Filter::Year(1955..=1960),
+            Filter::Isrc("us-sm1-59-00113".to_owned()),
+        ];
         assert_eq!(query.filters, filters);
     }
 
     #[test]
     fn a_quoted_filter_is_text_and_an_open_quote_is_a_character() {
-        assert_eq!(parse(r#"say "artist: nobody" twice"#).text, [plain("say"), quoted("artist: nobody"), plain("twice")]);
+        assert_eq!(
+            parse(r#"say "artist: nobody" twice"#).text,
+            [plain("say"), quoted("artist: nobody"), plain("twice")]
+        );
         assert_eq!(parse(r#"5" of funk"#).text, [plain(r#"5" of funk"#)]);
-        assert_eq!(parse(r#"artist:"Abba"#).filters, [Filter::Artist(plain("\"Abba"))]);
+        assert_eq!(
+            parse(r#"artist:"Abba"#).filters,
+            [Filter::Artist(plain("\"Abba"))]
+        );
         assert_eq!(parse("Re: Stacks subtrack:x").filters, []);
     }
 
     #[test]
     fn what_says_nothing_filters_nothing_and_a_wrong_year_everything() {
         assert_eq!(parse("track: artist:\"\""), Query::default());
-        let Filter::Year(never) = &parse("year:soon").filters[0] else { panic!("a year filter") };
+        let Filter::Year(never) = &parse("year:soon").filters[0] else {
+            panic!("a year filter")
+        };
         assert!(never.is_empty());
         assert_eq!(parse("genre:rock").filters, [Filter::Unknown]);
     }

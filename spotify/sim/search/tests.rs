@@ -6,6 +6,8 @@ use super::*;
 use crate::sim::catalog::Catalog;
 
 /// A small catalogue: title, artist, album, year, popularity, ISRC.
+// A table reads better with a row a line.
+#[rustfmt::skip]
 const SONGS: [(&str, &str, &str, &str, u8, &str); 26] = [
     ("Roxanne", "The Police", "Outlandos D'Amour", "1978", 70, "GBAAM7801028"),
     ("Roxanne - Remastered 2003", "The Police", "Outlandos D'Amour (Remastered)", "1978", 60, "GBAAM0201110"),
@@ -36,17 +38,18 @@ const SONGS: [(&str, &str, &str, &str, u8, &str); 26] = [
 ];
 
 fn songs() -> (Vec<Track>, SearchIndex) {
-    let track = |(name, artist, album, date, popularity, isrc): (&str, &str, &str, &str, u8, &str)| Track {
-        id: format!("{name}{artist}{date}"),
-        name: name.to_owned(),
-        artists: vec![artist.to_owned()],
-        album: album.to_owned(),
-        release_date: date.to_owned(),
-        duration_ms: 200_000,
-        explicit: false,
-        popularity,
-        isrc: (!isrc.is_empty()).then(|| isrc.to_owned()),
-    };
+    let track =
+        |(name, artist, album, date, popularity, isrc): (&str, &str, &str, &str, u8, &str)| Track {
+            id: format!("{name}{artist}{date}"),
+            name: name.to_owned(),
+            artists: vec![artist.to_owned()],
+            album: album.to_owned(),
+            release_date: date.to_owned(),
+            duration_ms: 200_000,
+            explicit: false,
+            popularity,
+            isrc: (!isrc.is_empty()).then(|| isrc.to_owned()),
+        };
     let tracks: Vec<Track> = SONGS.into_iter().map(track).collect();
     let index = SearchIndex::build(&tracks).unwrap();
     (tracks, index)
@@ -57,7 +60,10 @@ fn found(query: &str) -> Vec<String> {
     let (tracks, index) = songs();
     let hits = index.search(query, 50, 0);
     assert_eq!(hits.ids.len(), hits.total.min(50), "{query:?}");
-    hits.ids.into_iter().map(|at| format!("{} by {}", tracks[at].name, tracks[at].artists[0])).collect()
+    hits.ids
+        .into_iter()
+        .map(|at| format!("{} by {}", tracks[at].name, tracks[at].artists[0]))
+        .collect()
 }
 
 fn first(query: &str) -> String {
@@ -66,21 +72,41 @@ fn first(query: &str) -> String {
 
 #[test]
 fn title_and_artist_find_the_song_first_and_its_versions_next() {
-    for query in ["roxanne the police", "The Police Roxanne", "track:roxanne artist:police", "roxanne police"] {
+    for query in [
+        "roxanne the police",
+        "The Police Roxanne",
+        "track:roxanne artist:police",
+        "roxanne police",
+    ] {
         let found = found(query);
         assert_eq!(found[0], "Roxanne by The Police", "{query:?}");
-        assert!(found[1..3].contains(&"Roxanne - Remastered 2003 by The Police".to_owned()), "{query:?}: {found:?}");
-        assert!(found[1..3].contains(&"Roxanne - Live by The Police".to_owned()), "{query:?}: {found:?}");
+        assert!(
+            found[1..3].contains(&"Roxanne - Remastered 2003 by The Police".to_owned()),
+            "{query:?}: {found:?}"
+        );
+        assert!(
+            found[1..3].contains(&"Roxanne - Live by The Police".to_owned()),
+            "{query:?}: {found:?}"
+        );
     }
-    let karaoke = "Roxanne (Karaoke Version) [Originally Performed By The Police] by Sing Along".to_owned();
+    let karaoke =
+        "Roxanne (Karaoke Version) [Originally Performed By The Police] by Sing Along".to_owned();
     assert!(found("roxanne the police").contains(&karaoke));
     assert!(found("roxanne").contains(&"Roxanne by Cover Kings".to_owned()));
-    assert_eq!(first("roxanne live the police"), "Roxanne - Live by The Police");
+    assert_eq!(
+        first("roxanne live the police"),
+        "Roxanne - Live by The Police"
+    );
 }
 
 #[test]
 fn equal_titles_are_ranked_by_popularity_and_a_whole_title_beats_a_part() {
-    let hellos = ["Hello by Adele", "Hello by Lionel Richie", "Hello by Nobody Known", "Hello, Goodbye by The Beatles"];
+    let hellos = [
+        "Hello by Adele",
+        "Hello by Lionel Richie",
+        "Hello by Nobody Known",
+        "Hello, Goodbye by The Beatles",
+    ];
     assert_eq!(found("hello")[..4], hellos);
     assert_eq!(first("hello lionel richie"), "Hello by Lionel Richie");
     assert_eq!(first("hello goodbye"), "Hello, Goodbye by The Beatles");
@@ -89,7 +115,13 @@ fn equal_titles_are_ranked_by_popularity_and_a_whole_title_beats_a_part() {
 #[test]
 fn a_title_counts_more_than_an_artist_and_an_artist_more_than_an_album() {
     let (tracks, _) = songs();
-    let even: Vec<Track> = tracks.into_iter().map(|track| Track { popularity: 50, ..track }).collect();
+    let even: Vec<Track> = tracks
+        .into_iter()
+        .map(|track| Track {
+            popularity: 50,
+            ..track
+        })
+        .collect();
     let index = SearchIndex::build(&even).unwrap();
     let ids = index.search("queen", 3, 0).ids;
     let titles: Vec<&str> = ids.into_iter().map(|at| even[at].name.as_str()).collect();
@@ -98,14 +130,32 @@ fn a_title_counts_more_than_an_artist_and_an_artist_more_than_an_album() {
 
 #[test]
 fn an_isrc_is_exact_but_for_case_and_dashes_and_may_give_several_tracks() {
-    for query in ["isrc:GBAAM7801028", "isrc:gb-aam-78-01028", "ISRC:\"GBAAM7801028\""] {
+    for query in [
+        "isrc:GBAAM7801028",
+        "isrc:gb-aam-78-01028",
+        "ISRC:\"GBAAM7801028\"",
+    ] {
         assert_eq!(found(query), ["Roxanne by The Police"], "{query:?}");
     }
-    assert_eq!(found("isrc:GBAYE0601641"), ["Hello, Goodbye by The Beatles", "Holiday Medley by Twice Credited"]);
-    for nothing in ["isrc:GBAAM780102", "isrc:GBAAM7801029", "isrc:\"\"", "isrc:***"] {
+    assert_eq!(
+        found("isrc:GBAYE0601641"),
+        [
+            "Hello, Goodbye by The Beatles",
+            "Holiday Medley by Twice Credited"
+        ]
+    );
+    for nothing in [
+        "isrc:GBAAM780102",
+        "isrc:GBAAM7801029",
+        "isrc:\"\"",
+        "isrc:***",
+    ] {
         assert_eq!(found(nothing), [""; 0], "{nothing:?}");
     }
-    assert_eq!(found("isrc:GBAYE0601641 artist:beatles"), ["Hello, Goodbye by The Beatles"]);
+    assert_eq!(
+        found("isrc:GBAYE0601641 artist:beatles"),
+        ["Hello, Goodbye by The Beatles"]
+    );
 }
 
 #[test]
@@ -113,8 +163,14 @@ fn filters_look_in_their_own_field_and_let_nothing_else_through() {
     assert_eq!(found("artist:queen"), ["Bohemian Rhapsody by Queen"]);
     assert_eq!(found("track:queen"), ["Queen by Perfume Genius"]);
     assert_eq!(found("album:queen"), ["Killer by Adamski"]);
-    assert_eq!(found("album:\"Can't Slow Down\" hello"), ["Hello by Lionel Richie"]);
-    assert_eq!(found("artist:Nobody Known track:Hello"), ["Hello by Nobody Known"]);
+    assert_eq!(
+        found("album:\"Can't Slow Down\" hello"),
+        ["Hello by Lionel Richie"]
+    );
+    assert_eq!(
+        found("artist:Nobody Known track:Hello"),
+        ["Hello by Nobody Known"]
+    );
     assert_eq!(found("artist:\"Nobody At All\" track:Hello"), [""; 0]);
     assert_eq!(found("genre:rock hello"), [""; 0]);
 }
@@ -122,7 +178,10 @@ fn filters_look_in_their_own_field_and_let_nothing_else_through() {
 #[test]
 fn a_year_is_one_or_a_range_with_both_ends() {
     assert_eq!(found("hello year:1983"), ["Hello by Lionel Richie"]);
-    assert_eq!(found("year:1967-1970 hello"), ["Hello, Goodbye by The Beatles"]);
+    assert_eq!(
+        found("year:1967-1970 hello"),
+        ["Hello, Goodbye by The Beatles"]
+    );
     let in_the_70s = found("year:1970-1978");
     assert_eq!(in_the_70s.len(), 5, "{in_the_70s:?}");
     assert_eq!(in_the_70s[0], "Bohemian Rhapsody by Queen");
@@ -139,8 +198,14 @@ fn case_accents_and_punctuation_do_not_matter() {
         ("DON'T STOP", "Don’t Stop by Fleetwood Mac"),
         ("beyonce halo", "Halo by Beyoncé"),
         ("track:\"hálo\" artist:\"BEYONCÉ\"", "Halo by Beyoncé"),
-        ("mrs robinson simon and garfunkel", "Mrs. Robinson by Simon & Garfunkel"),
-        ("artist:\"Simon Garfunkel\"", "Mrs. Robinson by Simon & Garfunkel"),
+        (
+            "mrs robinson simon and garfunkel",
+            "Mrs. Robinson by Simon & Garfunkel",
+        ),
+        (
+            "artist:\"Simon Garfunkel\"",
+            "Mrs. Robinson by Simon & Garfunkel",
+        ),
         ("artist:rem", "Losing My Religion by R.E.M."),
     ] {
         assert_eq!(first(query), song, "{query:?}");
@@ -185,16 +250,28 @@ fn small_slips_and_an_odd_word_still_find_the_song() {
 #[test]
 fn what_has_all_the_words_comes_before_what_has_most() {
     let found = found("hello nobody");
-    assert_eq!(found[0], "Hello by Nobody Known", "nobody plays it, but it has both words");
+    assert_eq!(
+        found[0], "Hello by Nobody Known",
+        "nobody plays it, but it has both words"
+    );
     assert_eq!(found[1], "Hello by Adele");
     assert_eq!(first("roxanne covers"), "Roxanne by Cover Kings");
 }
 
 #[test]
 fn words_in_quotes_belong_together() {
-    assert_eq!(found("track:\"roadhouse blues\""), ["Roadhouse Blues by The Doors"]);
+    assert_eq!(
+        found("track:\"roadhouse blues\""),
+        ["Roadhouse Blues by The Doors"]
+    );
     let unordered = found("track:roadhouse blues");
-    assert_eq!(unordered, ["Roadhouse Blues by The Doors", "Blues for the Roadhouse by Nobody Known"]);
+    assert_eq!(
+        unordered,
+        [
+            "Roadhouse Blues by The Doors",
+            "Blues for the Roadhouse by Nobody Known"
+        ]
+    );
 }
 
 #[test]
@@ -209,8 +286,17 @@ fn pages_follow_one_another_without_gaps() {
         assert_eq!(part.ids, whole.ids[page * 10..page * 10 + 10]);
     }
     assert_eq!(index.search("love", 10, whole.total).ids, [0; 0]);
-    assert_eq!(index.search("love", 0, 0), Hits { ids: Vec::new(), total: whole.total });
-    assert_eq!(index.search("love", usize::MAX, usize::MAX).total, whole.total);
+    assert_eq!(
+        index.search("love", 0, 0),
+        Hits {
+            ids: Vec::new(),
+            total: whole.total
+        }
+    );
+    assert_eq!(
+        index.search("love", usize::MAX, usize::MAX).total,
+        whole.total
+    );
     assert_eq!(index.search("love", usize::MAX, 0).ids.len(), whole.total);
 }
 
@@ -218,12 +304,39 @@ fn pages_follow_one_another_without_gaps() {
 fn garbage_is_no_error() {
     let (_, index) = songs();
     let long = "hello ".repeat(1_000);
-    for nothing in ["", " ", "\"", "\"\"", ":", "track:", "artist:\"\"", "\u{0}\u{7f}", "-", "isrc:", "year:"] {
+    for nothing in [
+        "",
+        " ",
+        "\"",
+        "\"\"",
+        ":",
+        "track:",
+        "artist:\"\"",
+        "\u{0}\u{7f}",
+        "-",
+        "isrc:",
+        "year:",
+    ] {
         assert_eq!(index.search(nothing, 10, 0), Hits::default(), "{nothing:?}");
     }
     for found in [
-        "\"hello", "hello\"", "(hello", "hello AND", "hello OR (", "+hello", "-hello", "hello*", "hello~2", "hello^9",
-        "[hello TO", "{hello}", "\\hello\\", "hello\u{0}", "track:hello\"", "foo:hello", long.as_str(),
+        "\"hello",
+        "hello\"",
+        "(hello",
+        "hello AND",
+        "hello OR (",
+        "+hello",
+        "-hello",
+        "hello*",
+        "hello~2",
+        "hello^9",
+        "[hello TO",
+        "{hello}",
+        "\\hello\\",
+        "hello\u{0}",
+        "track:hello\"",
+        "foo:hello",
+        long.as_str(),
     ] {
         assert!(index.search(found, 10, 0).total >= 4, "{found:?}");
     }
@@ -237,7 +350,12 @@ fn garbage_is_no_error() {
 #[test]
 fn an_index_of_nothing_finds_nothing() {
     let index = SearchIndex::build(&[]).unwrap();
-    for query in ["hello", "isrc:GBAAM7801028", "year:1999", "track:\"a b\" artist:c"] {
+    for query in [
+        "hello",
+        "isrc:GBAAM7801028",
+        "year:1999",
+        "track:\"a b\" artist:c",
+    ] {
         assert_eq!(index.search(query, 10, 0), Hits::default());
     }
 }
@@ -249,20 +367,33 @@ fn every_tenth_real_track_is_found_by_its_own_names() {
     let index = SearchIndex::build(tracks).unwrap();
     let mut sampled = 0;
     let mut missed = Vec::new();
-    for (at, track) in tracks.iter().enumerate().step_by(10).filter(|(_, track)| !track.artists.is_empty()) {
+    for (at, track) in tracks
+        .iter()
+        .enumerate()
+        .step_by(10)
+        .filter(|(_, track)| !track.artists.is_empty())
+    {
         let artist = &track.artists[0];
-        let query = format!("track:\"{}\" artist:\"{artist}\"", track.name.replace('"', ""));
+        let query = format!(
+            "track:\"{}\" artist:\"{artist}\"",
+            track.name.replace('"', "")
+        );
         if query.chars().count() > MAX_QUERY_CHARS {
             continue;
         }
         sampled += 1;
-        let same = |hit: &usize| tracks[*hit].name == track.name && tracks[*hit].artists.contains(artist);
+        let same =
+            |hit: &usize| tracks[*hit].name == track.name && tracks[*hit].artists.contains(artist);
         if !index.search(&query, 10, 0).ids.iter().any(same) {
             missed.push(&track.name);
         }
         if let Some(isrc) = &track.isrc {
             let hits = index.search(&format!("isrc:{isrc}"), 50, 0);
-            assert!(hits.ids.contains(&at) && hits.ids.iter().all(|hit| tracks[*hit].isrc == track.isrc), "{isrc}");
+            assert!(
+                hits.ids.contains(&at)
+                    && hits.ids.iter().all(|hit| tracks[*hit].isrc == track.isrc),
+                "{isrc}"
+            );
         }
     }
     assert!(sampled > 450, "{sampled}");

@@ -28,7 +28,7 @@ pub(super) struct Vocabulary {
 
 struct Entry {
     text: String,
-    /// In how many tracks the word is, in whatever field.
+    /// In how many tracks the word is, in the field where it is most common.
     tracks: u32,
 }
 
@@ -43,7 +43,10 @@ pub(super) struct Near {
 impl Vocabulary {
     /// Sorts the words that `counts` gives with their numbers of tracks, out of `tracks` in all.
     pub(super) fn new(counts: HashMap<String, u32>, tracks: usize) -> Self {
-        let mut words: Vec<Entry> = counts.into_iter().map(|(text, tracks)| Entry { text, tracks }).collect();
+        let mut words: Vec<Entry> = counts
+            .into_iter()
+            .map(|(text, tracks)| Entry { text, tracks })
+            .collect();
         words.sort_unstable_by(|a, b| a.text.cmp(&b.text));
         let mut by_length: Vec<Vec<(u64, u32)>> = Vec::new();
         for (at, entry) in (0..).zip(&words) {
@@ -53,13 +56,22 @@ impl Vocabulary {
             }
             by_length[chars].push((letters(&entry.text), at));
         }
-        Self { words, tracks, by_length }
+        Self {
+            words,
+            tracks,
+            by_length,
+        }
     }
 
-    /// In how many tracks `word` is.
+    /// In how many tracks `word` is, in the field where it is most common.
     pub(super) fn tracks(&self, word: &str) -> u32 {
-        let found = self.words.binary_search_by(|entry| entry.text.as_str().cmp(word));
-        found.ok().and_then(|at| self.words.get(at)).map_or(0, |entry| entry.tracks)
+        let found = self
+            .words
+            .binary_search_by(|entry| entry.text.as_str().cmp(word));
+        found
+            .ok()
+            .and_then(|at| self.words.get(at))
+            .map_or(0, |entry| entry.tracks)
     }
 
     /// Whether so many tracks have `word` that no other word is meant.
@@ -80,9 +92,15 @@ impl Vocabulary {
         let mut found: Vec<(f32, &Entry)> = Vec::new();
         if errors > 0 {
             let asked = letters(word);
-            let lengths = self.by_length.iter().skip(chars - errors).take(2 * errors + 1).flatten();
+            let lengths = self
+                .by_length
+                .iter()
+                .skip(chars - errors)
+                .take(2 * errors + 1)
+                .flatten();
             // A wrong letter takes one bit away and adds another.
-            let alike = lengths.filter(|(letters, _)| (letters ^ asked).count_ones() as usize <= 2 * errors);
+            let alike = lengths
+                .filter(|(letters, _)| (letters ^ asked).count_ones() as usize <= 2 * errors);
             for entry in alike.filter_map(|(_, at)| self.words.get(*at as usize)) {
                 let distance = strsim::osa_distance(&entry.text, word);
                 if (1..=errors).contains(&distance) {
@@ -91,16 +109,31 @@ impl Vocabulary {
             }
         }
         if unfinished && chars >= COMPLETED_FROM_CHARS {
-            let from = self.words.partition_point(|entry| entry.text.as_str() <= word);
-            let completions = self.words.iter().skip(from).take_while(|entry| entry.text.starts_with(word));
+            let from = self
+                .words
+                .partition_point(|entry| entry.text.as_str() <= word);
+            let completions = self
+                .words
+                .iter()
+                .skip(from)
+                .take_while(|entry| entry.text.starts_with(word));
             found.extend(completions.map(|entry| (0.5, entry)));
         }
         found.sort_unstable_by(|(a_likeness, a), (b_likeness, b)| {
-            b_likeness.total_cmp(a_likeness).then(b.tracks.cmp(&a.tracks)).then_with(|| a.text.cmp(&b.text))
+            b_likeness
+                .total_cmp(a_likeness)
+                .then(b.tracks.cmp(&a.tracks))
+                .then_with(|| a.text.cmp(&b.text))
         });
         found.dedup_by(|a, b| a.1.text == b.1.text);
         found.truncate(MAX_NEAR);
-        found.into_iter().map(|(likeness, entry)| Near { text: entry.text.clone(), likeness }).collect()
+        found
+            .into_iter()
+            .map(|(likeness, entry)| Near {
+                text: entry.text.clone(),
+                likeness,
+            })
+            .collect()
     }
 }
 
@@ -121,17 +154,27 @@ mod tests {
     use super::*;
 
     fn vocabulary(words: &[&str]) -> Vocabulary {
-        let counts = words.iter().zip(1..).map(|(word, tracks)| ((*word).to_owned(), tracks)).collect();
+        let counts = words
+            .iter()
+            .zip(1..)
+            .map(|(word, tracks)| ((*word).to_owned(), tracks))
+            .collect();
         Vocabulary::new(counts, 1_500)
     }
 
     fn near(words: &[&str], word: &str, unfinished: bool) -> Vec<String> {
-        vocabulary(words).near(word, unfinished).into_iter().map(|near| near.text).collect()
+        vocabulary(words)
+            .near(word, unfinished)
+            .into_iter()
+            .map(|near| near.text)
+            .collect()
     }
 
     #[test]
     fn slips_of_the_finger_are_near_and_other_words_are_not() {
-        let words = ["bohemian", "rhapsody", "queen", "queens", "quern", "quiet", "bohemia"];
+        let words = [
+            "bohemian", "rhapsody", "queen", "queens", "quern", "quiet", "bohemia",
+        ];
         assert_eq!(near(&words, "bohemain", false), ["bohemian", "bohemia"]);
         assert_eq!(near(&words, "rapsody", false), ["rhapsody"]);
         assert_eq!(near(&words, "qeen", false), ["queen"]);
@@ -142,14 +185,20 @@ mod tests {
     #[test]
     fn two_slips_are_forgiven_in_long_words_only() {
         assert_eq!(near(&["symphony", "silence"], "simfony", false), [""; 0]);
-        assert_eq!(near(&["symphonies", "silence"], "simphonyes", false), ["symphonies"]);
+        assert_eq!(
+            near(&["symphonies", "silence"], "simphonyes", false),
+            ["symphonies"]
+        );
         assert_eq!(near(&["am", "an"], "at", false), [""; 0]);
     }
 
     #[test]
     fn an_unfinished_word_is_completed_with_the_most_common_first() {
         let words = ["bohemian", "rhapsody", "rhapsodies", "rhap"];
-        assert_eq!(near(&words, "rha", true), ["rhap", "rhapsodies", "rhapsody"]);
+        assert_eq!(
+            near(&words, "rha", true),
+            ["rhap", "rhapsodies", "rhapsody"]
+        );
         assert_eq!(near(&words, "rh", true), [""; 0]);
         assert_eq!(near(&words, "rha", false), [""; 0]);
     }
@@ -162,7 +211,14 @@ mod tests {
     #[test]
     fn a_word_knows_its_tracks() {
         let vocabulary = vocabulary(&["one", "two"]);
-        assert_eq!((vocabulary.tracks("two"), vocabulary.tracks("three")), (2, 0));
-        assert!(vocabulary.is_common("two") && !vocabulary.is_common("one") && !vocabulary.is_common("three"));
+        assert_eq!(
+            (vocabulary.tracks("two"), vocabulary.tracks("three")),
+            (2, 0)
+        );
+        assert!(
+            vocabulary.is_common("two")
+                && !vocabulary.is_common("one")
+                && !vocabulary.is_common("three")
+        );
     }
 }

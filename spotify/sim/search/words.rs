@@ -46,20 +46,33 @@ pub(super) fn key(words: &[Word]) -> String {
 
 /// An ISRC as it is compared: letters and digits only, upper case (`gb-aye-75-00076` is `GBAYE7500076`).
 pub(super) fn isrc(text: &str) -> String {
-    text.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_uppercase()).collect()
+    text.chars()
+        .filter(char::is_ascii_alphanumeric)
+        .map(|c| c.to_ascii_uppercase())
+        .collect()
 }
 
 fn split(text: &str, singles: bool) -> Vec<Word> {
     let chars = fold(text);
-    let mut splitter = Splitter { singles, ..Splitter::default() };
+    let mut splitter = Splitter {
+        singles,
+        ..Splitter::default()
+    };
     for (i, &c) in chars.iter().enumerate() {
-        let before = |n: usize| i.checked_sub(n).and_then(|at| chars.get(at)).copied().unwrap_or(' ');
+        let before = |n: usize| {
+            i.checked_sub(n)
+                .and_then(|at| chars.get(at))
+                .copied()
+                .unwrap_or(' ')
+        };
         let after = |n: usize| chars.get(i + n).copied().unwrap_or(' ');
         match c {
             '&' => splitter.whole_word("and"),
             '+' if before(1) == ' ' && after(1) == ' ' => splitter.whole_word("and"),
             // Ke$ha, A$AP, Bada$$; but not $100.
-            '$' if (is_letter_or_dollar(before(1)) || is_letter_or_dollar(after(1))) && !after(1).is_ascii_digit() => {
+            '$' if (is_letter_or_dollar(before(1)) || is_letter_or_dollar(after(1)))
+                && !after(1).is_ascii_digit() =>
+            {
                 splitter.push('s');
             }
             // P!nk.
@@ -76,9 +89,16 @@ fn split(text: &str, singles: bool) -> Vec<Word> {
     splitter.end_word();
     if splitter.words.is_empty() {
         // A title of symbols alone ("???", "÷") is still something to ask for.
-        let symbols: String = text.nfkc().filter(|c| !c.is_whitespace() && !c.is_control()).take(MAX_WORD_CHARS).collect();
+        let symbols: String = text
+            .nfkc()
+            .filter(|c| !c.is_whitespace() && !c.is_control())
+            .take(MAX_WORD_CHARS)
+            .collect();
         if !symbols.is_empty() {
-            splitter.words.push(Word { text: symbols, position: 0 });
+            splitter.words.push(Word {
+                text: symbols,
+                position: 0,
+            });
         }
     }
     splitter.words
@@ -101,7 +121,11 @@ struct Splitter {
 
 impl Splitter {
     fn push(&mut self, c: char) {
-        if self.word.last().is_some_and(|last| is_unspaced(*last) != is_unspaced(c)) {
+        if self
+            .word
+            .last()
+            .is_some_and(|last| is_unspaced(*last) != is_unspaced(c))
+        {
             self.end_word();
         }
         self.word.push(c);
@@ -138,7 +162,10 @@ impl Splitter {
     }
 
     fn emit(&mut self, text: String, offset: usize) {
-        self.words.push(Word { text, position: self.position + offset });
+        self.words.push(Word {
+            text,
+            position: self.position + offset,
+        });
     }
 }
 
@@ -146,14 +173,29 @@ impl Splitter {
 fn fold(text: &str) -> Vec<char> {
     if text.is_ascii() {
         // Most titles are, and building an index is mostly this.
-        return text.chars().filter(|c| !is_apostrophe(*c)).map(|c| c.to_ascii_lowercase()).collect();
+        return text
+            .chars()
+            .filter(|c| !is_apostrophe(*c))
+            .map(|c| c.to_ascii_lowercase())
+            .collect();
     }
-    let folded = text.chars().filter(|c| !is_apostrophe(*c)).nfkd().filter(|c| !is_accent(*c));
-    folded.flat_map(char::to_lowercase).flat_map(plain_letters).nfc().collect()
+    let folded = text
+        .chars()
+        .filter(|c| !is_apostrophe(*c))
+        .nfkd()
+        .filter(|c| !is_accent(*c));
+    folded
+        .flat_map(char::to_lowercase)
+        .flat_map(plain_letters)
+        .nfc()
+        .collect()
 }
 
 fn is_apostrophe(c: char) -> bool {
-    matches!(c, '\'' | '`' | '´' | '‘' | '’' | '‛' | 'ʻ' | 'ʼ' | '′' | '＇')
+    matches!(
+        c,
+        '\'' | '`' | '´' | '‘' | '’' | '‛' | 'ʻ' | 'ʼ' | '′' | '＇'
+    )
 }
 
 /// Marks that people leave out when they type: accents, Hebrew points, Arabic vowels and the tatweel.
@@ -229,7 +271,13 @@ mod tests {
 
     #[test]
     fn letters_that_differ_stay_apart() {
-        for (one, other) in [("が", "か"), ("7/11", "711"), ("Pt. 1", "Pt. 2"), ("$100", "s100"), ("J. Cole", "JCole")] {
+        for (one, other) in [
+            ("が", "か"),
+            ("7/11", "711"),
+            ("Pt. 1", "Pt. 2"),
+            ("$100", "s100"),
+            ("J. Cole", "JCole"),
+        ] {
             assert_ne!(texts(one), texts(other), "{one:?} and {other:?}");
         }
     }
@@ -237,9 +285,15 @@ mod tests {
     #[test]
     fn scripts_without_spaces_become_pairs_that_keep_their_places() {
         assert_eq!(texts("自由愛 Skypeace雨"), "自由 由愛 skypeace 雨");
-        let places: Vec<_> = indexed("自由 ok").into_iter().map(|word| (word.text, word.position)).collect();
+        let places: Vec<_> = indexed("自由 ok")
+            .into_iter()
+            .map(|word| (word.text, word.position))
+            .collect();
         let expected = [("自", 0), ("由", 1), ("自由", 0), ("ok", 2)];
-        assert_eq!(places, expected.map(|(text, position)| (text.to_owned(), position)));
+        assert_eq!(
+            places,
+            expected.map(|(text, position)| (text.to_owned(), position))
+        );
     }
 
     #[test]

@@ -13,7 +13,7 @@ use segue_spotify::{
 };
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::{layer::SubscriberExt, util::SubscriberInitExt};
 
 use super::harness::{PATIENCE, Stage, call, environment, eventually};
 
@@ -140,20 +140,16 @@ impl Write for Log {
     }
 }
 
-/// On one thread, so that the log of this thread is the whole log.
+/// On one thread, whose log is then that of client, server and simulator together.
 #[tokio::test(flavor = "current_thread")]
 async fn no_token_is_in_the_log_whatever_its_level() {
     let log = Log::default();
     let writer = log.clone();
-    // rspotify logs through the `log` crate, the rest through `tracing`: both are to be seen.
-    tracing_subscriber::util::SubscriberInitExt::try_init(
-        tracing_subscriber::registry().with(
-            tracing_subscriber::fmt::layer()
-                .with_ansi(false)
-                .with_writer(move || writer.clone()),
-        ),
-    )
-    .unwrap();
+    let layer = tracing_subscriber::fmt::layer()
+        .with_ansi(false)
+        .with_writer(move || writer.clone());
+    // Takes in what comes through the `log` crate too, as rspotify's lines do.
+    let _until_the_end = tracing_subscriber::registry().with(layer).set_default();
     let stage = Stage::new().await;
     let song = stage.songs()[0].clone();
     stage.ok("search_track", json!({"query": "love"})).await;

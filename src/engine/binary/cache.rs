@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
 use super::{CLI_VERSION, executable_name, server_version};
-use crate::engine::{error::EngineError, files::try_exclusive};
+use crate::engine::{error::EngineError, locks::try_exclusive};
 
 /// How often a fetch by another process is looked at.
 const LOCK_POLL: Duration = Duration::from_millis(200);

@@ -49,13 +49,28 @@ pub(super) async fn fetch(scratch: &Path) -> Result<PathBuf, String> {
 
 /// Returns when what is in `folder` has not grown for [`STALLED`].
 async fn stalls(folder: &Path) {
-    let mut last = (bytes_in(folder), Instant::now());
-    while last.1.elapsed() < STALLED {
+    let mut progress = Progress::new(Instant::now());
+    while !progress.has_stalled(bytes_in(folder), Instant::now()) {
         sleep(LOOK).await;
-        let now = bytes_in(folder);
-        if now != last.0 {
-            last = (now, Instant::now());
+    }
+}
+
+/// When the download last grew, and to what length in bytes.
+struct Progress {
+    bytes: u64,
+    at: Instant,
+}
+
+impl Progress {
+    fn new(at: Instant) -> Self {
+        Self { bytes: 0, at }
+    }
+
+    fn has_stalled(&mut self, bytes: u64, now: Instant) -> bool {
+        if bytes != self.bytes {
+            *self = Self { bytes, at: now };
         }
+        now.duration_since(self.at) >= STALLED
     }
 }
 
@@ -84,27 +99,25 @@ fn chain(error: &dyn std::error::Error) -> String {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn a_download_without_progress_is_given_up() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let started = Instant::now();
-        stalls(folder.path()).await;
-        assert!(started.elapsed() >= STALLED);
+    #[test]
+    fn a_slow_download_goes_on_and_a_stalled_one_is_given_up() {
+        let start = Instant::now();
+        let mut progress = Progress::new(start);
+        let step = STALLED * 2 / 3;
+        for (bytes, steps) in [(1, 1), (2, 2), (3, 3)] {
+            assert!(!progress.has_stalled(bytes, start + step * steps));
+        }
+        assert!(!progress.has_stalled(3, start + step * 4));
+        assert!(progress.has_stalled(3, start + step * 5));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_slow_download_is_not_given_up() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("temporal.downloading");
-        let growing = async {
-            for length in 1..10 {
-                sleep(STALLED * 2 / 3).await;
-                fs::write(&file, vec![0; length]).expect("written");
-            }
+    #[test]
+    fn an_error_is_told_with_its_causes() {
+        let cause = std::io::Error::other("connection refused");
+        let error = super::super::EngineError::File {
+            path: "x".into(),
+            source: cause,
         };
-        tokio::select! {
-            () = growing => {}
-            () = stalls(folder.path()) => panic!("it was growing"),
-        }
+        assert!(chain(&error).ends_with(": connection refused"));
     }
 }

@@ -204,7 +204,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_configured_path_must_be_the_cli() {
-        let cache = std::env::temp_dir();
+        let cache = env::temp_dir();
         for (path, reason) in [("/nowhere/temporal", "no such file"), ("/", "no such file")] {
             let search = Search {
                 configured: Some(Path::new(path)),

@@ -1,0 +1,176 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::engine::SupervisorArgs;
+
+/// Durable music sync, as an MCP server.
+///
+/// An assistant says "add these songs to my playlist"; Segue answers at once, and the work survives
+/// a closed chat, a killed process, a rate-limited Spotify and a lost network: every song ends in
+/// the playlist exactly once, or in front of you with a reason.
+///
+/// Without a command, `segue` is `segue serve`.
+#[derive(Debug, Parser)]
+#[command(name = "segue", version, max_term_width = 100, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Settings that win over the environment and the configuration file.
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve MCP over stdio, with a worker in the same process (the default)
+    Serve,
+    /// Run a worker alone, to take a share of the work of an engine
+    Worker,
+    /// Sign in to Spotify in the browser, and keep the sign-in
+    Login(LoginArgs),
+    /// Show the main job in one terminal, against a simulated Spotify, in under a minute
+    Demo(DemoArgs),
+    /// Check every part, say what is wrong and what mends it
+    Doctor(DoctorArgs),
+    /// Serve Spotify's Web API as an MCP server over stdio: the bundled upstream
+    Spotify,
+    /// Serve a simulated Spotify Web API on 127.0.0.1, for tests and demos; it is not Spotify
+    Sim(SimArgs),
+    /// Measure the matching on a file of songs whose right answers are known
+    Eval(EvalArgs),
+    /// Own the managed engine (started by Segue itself)
+    #[command(hide = true)]
+    EngineSupervisor(SupervisorArgs),
+}
+
+/// Settings as flags. Each can also stand in the environment as SEGUE_… or in segue.toml.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Settings (also SEGUE_… in the environment, or segue.toml)")]
+pub struct Settings {
+    /// Folder for every file that Segue writes
+    #[arg(long, global = true, value_name = "DIR")]
+    pub home: Option<PathBuf>,
+    /// The user whose syncs these are [default: local]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub user: Option<String>,
+    /// The upstream Spotify MCP server: a command line or an http(s) URL [default: segue spotify]
+    #[arg(long, global = true, value_name = "COMMAND|URL")]
+    pub upstream: Option<String>,
+    /// The profile by which the upstream is spoken to [default: found from its tools]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub upstream_profile: Option<String>,
+    /// The Temporal CLI for the managed engine [default: found or fetched]
+    #[arg(long, global = true, value_name = "PATH")]
+    pub temporal_cli: Option<PathBuf>,
+    /// Folder in which a fetched Temporal CLI is kept [default: Segue's cache]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub engine_cache: Option<PathBuf>,
+    /// How sure a match must be to be added, 0.0 to 1.0 [default: 0.85]
+    #[arg(long, global = true, value_name = "SCORE")]
+    pub match_threshold: Option<f64>,
+    /// What is logged to stderr: a level, or directives as of tracing's EnvFilter [default: warn]
+    #[arg(long, global = true, value_name = "FILTER")]
+    pub log: Option<String>,
+    /// The form of the log
+    #[arg(long, global = true, value_enum)]
+    pub log_format: Option<LogFormat>,
+    /// Where the Spotify sign-in is kept
+    #[arg(long, global = true, value_enum)]
+    pub token_store: Option<TokenStorePlace>,
+}
+
+/// The form of the log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Where the Spotify sign-in is kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenStorePlace {
+    /// In the system's keyring if there is one, else in the file.
+    #[default]
+    Auto,
+    /// In a file that only the user can read, under Segue's home.
+    File,
+}
+
+/// Options of `segue login`.
+#[derive(Debug, Args)]
+pub struct LoginArgs {
+    /// The client id of your Spotify app [default: SPOTIFY_CLIENT_ID]
+    #[arg(long, value_name = "ID")]
+    pub client_id: Option<String>,
+    /// Only print the address, for a browser elsewhere on this machine
+    #[arg(long)]
+    pub no_browser: bool,
+}
+
+/// Options of `segue demo`.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// One line a step instead of a display that moves
+    #[arg(long)]
+    pub plain: bool,
+}
+
+/// Options of `segue doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Answer as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `segue sim`.
+#[derive(Debug, Args)]
+pub struct SimArgs {
+    /// A CSV file of songs: id,name,artists,album,release_date,duration_ms,explicit,popularity,isrc
+    /// [default: the 5,000 songs that come with Segue]
+    #[arg(long, value_name = "FILE")]
+    pub catalog: Option<PathBuf>,
+    /// The port on 127.0.0.1; 0 takes a free one
+    #[arg(long, default_value_t = 0)]
+    pub port: u16,
+    /// Give a new refresh token with every refresh, as Spotify used to
+    #[arg(long)]
+    pub rotate_refresh_tokens: bool,
+}
+
+/// Options of `segue eval`.
+#[derive(Debug, Args)]
+pub struct EvalArgs {
+    /// A CSV file: src_service,src_title,src_artist,src_album,isrc,truth_ids (`|` between ids; none
+    /// for a song that is not in the catalogue)
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The catalogue to search, as for `segue sim` [default: the songs that come with Segue]
+    #[arg(long, value_name = "FILE")]
+    pub catalog: Option<PathBuf>,
+    /// Match by text alone
+    #[arg(long)]
+    pub hide_isrc: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,57 @@
+//! `segue login`: sign in to Spotify in the browser.
+
+use std::process::{Command, Stdio};
+
+use segue_spotify::auth::{LoginOptions, REDIRECT_URI_TO_REGISTER, Settings, TokenStore, login};
+
+use crate::{cli::LoginArgs, config::Config, home::Home, output};
+
+pub(super) async fn run(config: &Config, home: &Home, arguments: LoginArgs) -> anyhow::Result<()> {
+    let mut settings = Settings::from_env()?;
+    settings.client_id = arguments.client_id.or(settings.client_id);
+    if settings.client_id.is_none() {
+        anyhow::bail!(
+            "no client id. Make an app at https://developer.spotify.com/dashboard with the \
+             redirect URI {REDIRECT_URI_TO_REGISTER}, then run: segue login --client-id ID"
+        );
+    }
+    home.data()?;
+    let store = TokenStore::new(config.store_policy(), home.secrets_file());
+    let show = |address: &str| {
+        let opened = !arguments.no_browser && open(address);
+        let how = match opened {
+            true => "Your browser opens. If it does not, open this address in it:",
+            false => "Open this address in a browser on this machine:",
+        };
+        // Who cannot read the address can still sign in when the browser was opened.
+        let _ = output::line(format_args!("{how}\n\n  {address}\n"));
+    };
+    let outcome = login(&settings, LoginOptions::default(), &store, show).await?;
+    output::line(format_args!("Signed in. The sign-in is kept in {}.", outcome.place))?;
+    if !outcome.missing_scopes.is_empty() {
+        output::line(format_args!(
+            "Not granted: {}. Syncs that need it will say so.",
+            outcome.missing_scopes.join(", ")
+        ))?;
+    }
+    Ok(())
+}
+
+/// Opens the address in the user's browser; whether that could be tried.
+fn open(address: &str) -> bool {
+    let (program, arguments): (&str, &[&str]) = if cfg!(target_os = "macos") {
+        ("open", &[])
+    } else if cfg!(windows) {
+        ("rundll32", &["url.dll,FileProtocolHandler"])
+    } else {
+        ("xdg-open", &[])
+    };
+    Command::new(program)
+        .args(arguments)
+        .arg(address)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .is_ok()
+}

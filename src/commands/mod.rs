@@ -1,0 +1,46 @@
+//! What each command does, one file each.
+
+mod demo;
+mod doctor;
+mod eval;
+mod login;
+mod serve;
+mod sim;
+mod spotify;
+mod worker;
+
+use std::process::ExitCode;
+
+use crate::{
+    cli::{Cli, Command},
+    config::Config,
+    engine, logging,
+};
+
+/// Runs the command.
+///
+/// # Errors
+/// Whatever kept the command from its work, with the next step.
+pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    // Every crate that speaks TLS takes its cryptography from here. It fails only where some was
+    // installed before, and then that serves.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    if let Some(Command::EngineSupervisor(arguments)) = cli.command {
+        engine::supervisor::run(arguments).await?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (home, config) = Config::load(&cli.settings)?;
+    logging::start(&config)?;
+    match cli.command.unwrap_or(Command::Serve) {
+        Command::Serve => serve::run(&config, &home).await?,
+        Command::Worker => worker::run(&config, &home).await?,
+        Command::Login(arguments) => login::run(&config, &home, arguments).await?,
+        Command::Demo(arguments) => return demo::run(&config, &home, arguments).await,
+        Command::Doctor(arguments) => return doctor::run(&config, &home, arguments).await,
+        Command::Spotify => spotify::run(&config, &home).await?,
+        Command::Sim(arguments) => sim::run(arguments).await?,
+        Command::Eval(arguments) => eval::run(arguments).await?,
+        Command::EngineSupervisor(_) => {}
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,275 @@
+//! The configuration: flags over `SEGUE_…` variables over `segue.toml` over the defaults.
+
+use std::{collections::BTreeSet, path::PathBuf};
+
+use anyhow::{Context, anyhow, bail};
+use config::{Environment, File, FileFormat};
+use segue_spotify::auth::StorePolicy;
+use segue_workflows::{
+    matching::DEFAULT_THRESHOLD,
+    upstream::{Endpoint, Profile, Upstream},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    cli::{LogFormat, Settings, TokenStorePlace},
+    engine::EngineOptions,
+    home::{HOME_VARIABLE, Home},
+};
+
+/// Who the user is when nobody says: on a person's own machine there is only one.
+const DEFAULT_USER: &str = "local";
+/// Bytes of a user's name: what a search attribute holds.
+const LONGEST_USER: usize = 255;
+
+/// The effective configuration. Its fields are the keys of `segue.toml`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Config {
+    /// The user whose syncs these are.
+    pub user: String,
+    /// The upstream: a command line or an http(s) URL. Unset: the bundled server.
+    pub upstream: Option<String>,
+    /// The profile by which the upstream is spoken to. Unset: found from its tools.
+    pub upstream_profile: Option<String>,
+    /// The Temporal CLI for the managed engine. Unset: found or fetched.
+    pub temporal_cli: Option<PathBuf>,
+    /// Where a fetched Temporal CLI is kept. Unset: Segue's cache.
+    pub engine_cache: Option<PathBuf>,
+    /// How sure a match must be, 0.0 to 1.0.
+    pub match_threshold: f64,
+    /// What is logged.
+    pub log: String,
+    /// The form of the log.
+    pub log_format: LogFormat,
+    /// Where the Spotify sign-in is kept.
+    pub token_store: TokenStorePlace,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            user: DEFAULT_USER.to_owned(),
+            upstream: None,
+            upstream_profile: None,
+            temporal_cli: None,
+            engine_cache: None,
+            match_threshold: DEFAULT_THRESHOLD,
+            log: "warn".to_owned(),
+            log_format: LogFormat::default(),
+            token_store: TokenStorePlace::default(),
+        }
+    }
+}
+
+impl Config {
+    /// The home and the configuration that these flags, the environment and the file make.
+    ///
+    /// # Errors
+    /// A key or a value that is not right; the message names it, where it stands, and the nearest
+    /// key there is.
+    pub fn load(flags: &Settings) -> anyhow::Result<(Home, Self)> {
+        let home = match &flags.home {
+            Some(root) => Home::at(root)?,
+            None => Home::from_env()?,
+        };
+        let config = Self::read(flags, &home, Environment::with_prefix("SEGUE"))?;
+        Ok((home, config))
+    }
+
+    fn read(flags: &Settings, home: &Home, environment: Environment) -> anyhow::Result<Self> {
+        let file = home.config_file();
+        let sources = config::Config::builder()
+            .add_source(File::from(file.clone()).format(FileFormat::Toml).required(false))
+            .add_source(environment.ignore_empty(true))
+            .set_override_option("user", flags.user.clone())?
+            .set_override_option("upstream", flags.upstream.clone())?
+            .set_override_option("upstream_profile", flags.upstream_profile.clone())?
+            .set_override_option("temporal_cli", path(&flags.temporal_cli)?)?
+            .set_override_option("engine_cache", path(&flags.engine_cache)?)?
+            .set_override_option("match_threshold", flags.match_threshold)?
+            .set_override_option("log", flags.log.clone())?
+            .set_override_option("log_format", flags.log_format.map(name_of))?
+            .set_override_option("token_store", flags.token_store.map(name_of))?
+            .build()
+            .with_context(|| format!("the configuration cannot be read ({})", file.display()))?;
+        let mut unknown = BTreeSet::new();
+        let config: Self =
+            serde_ignored::deserialize(sources, |path| _ = unknown.insert(path.to_string()))
+                .context("the configuration has a value that is not right")?;
+        // Where the home is has been decided by now; it is no key of the file.
+        unknown.remove("home");
+        if let Some(key) = unknown.first() {
+            bail!(
+                "there is no setting {key:?} (in {} or as {HOME_PREFIX}{} in the environment); \
+                 the nearest is {:?}",
+                file.display(),
+                key.to_uppercase(),
+                nearest(key),
+            );
+        }
+        config.check()
+    }
+
+    fn check(self) -> anyhow::Result<Self> {
+        if !(0.0..=1.0).contains(&self.match_threshold) {
+            bail!("match_threshold is {}; it must be from 0.0 to 1.0", self.match_threshold);
+        }
+        if self.user.trim().is_empty() || self.user.len() > LONGEST_USER {
+            bail!("user must be a name of 1 to {LONGEST_USER} bytes");
+        }
+        if let Some(upstream) = &self.upstream {
+            Endpoint::parse(upstream).map_err(|problem| anyhow!("upstream: {problem}"))?;
+        }
+        if let Some(name) = &self.upstream_profile {
+            Profile::choose(Some(name), &BTreeSet::new()).context("upstream_profile")?;
+        }
+        Ok(self)
+    }
+
+    /// What the engine is to be.
+    pub fn engine_options(&self) -> EngineOptions {
+        EngineOptions {
+            temporal: self.temporal_cli.clone(),
+            cache_dir: self.engine_cache.clone(),
+            search_attributes: segue_workflows::names::search_attributes()
+                .map(str::to_owned)
+                .to_vec(),
+            ..EngineOptions::default()
+        }
+    }
+
+    /// Where the Spotify sign-in is kept.
+    pub fn store_policy(&self) -> StorePolicy {
+        match self.token_store {
+            TokenStorePlace::Auto => StorePolicy::KeyringThenFile,
+            TokenStorePlace::File => StorePolicy::FileOnly,
+        }
+    }
+
+    /// The upstream, not yet reached. The bundled one is this very program, with this home.
+    ///
+    /// # Errors
+    /// The program does not know where it is itself.
+    pub fn upstream(&self, home: &Home) -> anyhow::Result<Upstream> {
+        let endpoint = match &self.upstream {
+            Some(given) => Endpoint::parse(given).map_err(|problem| anyhow!(problem))?,
+            None => self.bundled(home)?,
+        };
+        Ok(Upstream::new(endpoint, self.upstream_profile.clone()))
+    }
+
+    /// The upstream in words that tell no secret: a command line or a URL may hold one.
+    pub fn upstream_label(&self) -> String {
+        match self.upstream.as_deref().map(Endpoint::parse) {
+            Some(Ok(endpoint)) => endpoint.label(),
+            _ => "the bundled `segue spotify`".to_owned(),
+        }
+    }
+
+    fn bundled(&self, home: &Home) -> anyhow::Result<Endpoint> {
+        let program = std::env::current_exe().context("where this program is")?;
+        let mut env = vec![
+            ("SEGUE_TOKEN_STORE".to_owned(), name_of(self.token_store)),
+            ("SEGUE_LOG".to_owned(), self.log.clone()),
+            ("SEGUE_LOG_FORMAT".to_owned(), name_of(self.log_format)),
+        ];
+        if let Some(root) = home.root() {
+            env.push((HOME_VARIABLE.to_owned(), root.display().to_string()));
+        }
+        Ok(Endpoint::Command {
+            program: program.display().to_string(),
+            args: vec!["spotify".to_owned()],
+            env,
+        })
+    }
+}
+
+const HOME_PREFIX: &str = "SEGUE_";
+
+fn path(given: &Option<PathBuf>) -> anyhow::Result<Option<String>> {
+    given
+        .as_ref()
+        .map(|path| {
+            let path = std::path::absolute(path)?;
+            path.to_str().map(str::to_owned).ok_or_else(|| anyhow!("{} is not UTF-8", path.display()))
+        })
+        .transpose()
+}
+
+/// The name that a setting's value has in the file.
+fn name_of(value: impl Serialize) -> String {
+    serde_json::to_value(value)
+        .ok()
+        .and_then(|value| value.as_str().map(str::to_owned))
+        .unwrap_or_default()
+}
+
+fn nearest(key: &str) -> String {
+    let keys = serde_json::to_value(Config::default()).unwrap_or_default();
+    keys.as_object()
+        .into_iter()
+        .flat_map(|keys| keys.keys())
+        .min_by_key(|known| strsim::damerau_levenshtein(known, key))
+        .cloned()
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    fn read(flags: &Settings, file: &str, variables: &[(&str, &str)]) -> anyhow::Result<Config> {
+        let folder = tempfile::tempdir()?;
+        let home = Home::at(folder.path())?;
+        std::fs::write(home.config_file(), file)?;
+        let variables: HashMap<String, String> =
+            variables.iter().map(|&(k, v)| (k.to_owned(), v.to_owned())).collect();
+        Config::read(flags, &home, Environment::with_prefix("SEGUE").source(Some(variables)))
+    }
+
+    #[test]
+    fn flags_win_over_the_environment_and_that_over_the_file() {
+        let file = "user = 'file'\nlog = 'info'\nmatch_threshold = 0.5";
+        let variables = [("SEGUE_USER", "variable"), ("SEGUE_LOG", "debug")];
+        let flags = Settings { user: Some("flag".into()), ..Settings::default() };
+        let config = read(&flags, file, &variables).expect("readable");
+        assert_eq!((config.user.as_str(), config.log.as_str()), ("flag", "debug"));
+        assert_eq!(config.match_threshold, 0.5);
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_that_names_the_nearest() {
+        for (file, variables) in
+            [("upsteam = 'x'", &[][..]), ("", &[("SEGUE_UPSTEAM", "x")][..])]
+        {
+            let error = read(&Settings::default(), file, variables).expect_err("refused");
+            let message = format!("{error:#}");
+            assert!(message.contains("\"upsteam\""), "{message}");
+            assert!(message.contains("nearest is \"upstream\""), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_value_is_an_error_that_names_its_key() {
+        for (file, key) in [
+            ("match_threshold = 2.0", "match_threshold"),
+            ("match_threshold = 'high'", "match_threshold"),
+            ("upstream = \"uvx 'open\"", "upstream"),
+            ("upstream_profile = 'nobody'", "upstream_profile"),
+            ("user = ' '", "user"),
+            ("log_format = 'xml'", "log_format"),
+        ] {
+            let message =
+                format!("{:#}", read(&Settings::default(), file, &[]).expect_err("refused"));
+            assert!(message.contains(key), "{file}: {message}");
+        }
+    }
+
+    #[test]
+    fn the_home_in_the_environment_is_no_unknown_key() {
+        assert!(read(&Settings::default(), "", &[("SEGUE_HOME", "/tmp/x")]).is_ok());
+    }
+}

@@ -1,0 +1,64 @@
+//! `get_sync_progress`: where a sync stands, or what came of it.
+
+use rmcp::{
+    RoleServer, handler::server::common::{schema_for_output, schema_for_type},
+    service::RequestContext, tool, tool_router,
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::{Segue, answer::Answer, args::Args, error::ToolError, view::SyncView, waiting};
+
+/// What `get_sync_progress` is told.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Params {
+    /// The id that sync_track answered, or that list_syncs shows.
+    pub sync_id: String,
+    /// Seconds to wait for the end, 0 to 45, with progress notifications. Default 0: answer at
+    /// once.
+    #[serde(default)]
+    #[schemars(range(max = waiting::LONGEST_WAIT_SECONDS))]
+    pub wait_seconds: Option<u32>,
+}
+
+#[tool_router(router = get_sync_progress_router, vis = "pub(crate)")]
+impl Segue {
+    /// Tells where a sync stands: its step, how long it has taken, what it waits for, and once it
+    /// has ended what came of it. Works for any sync of any session, also after a restart.
+    #[tool(
+        title = "See how a sync is doing",
+        input_schema = schema_for_type::<Params>(),
+        output_schema = schema_for_output::<SyncView>(),
+        annotations(
+            title = "See how a sync is doing",
+            read_only_hint = true,
+            destructive_hint = false,
+            idempotent_hint = true,
+            open_world_hint = false
+        )
+    )]
+    pub(crate) async fn get_sync_progress(
+        &self,
+        Args(params): Args<Params>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<Answer<SyncView>, ToolError> {
+        let wait = waiting::seconds(params.wait_seconds)?;
+        let engine = self.engine().ready(&context).await?;
+        let view = waiting::for_sync(
+            &engine.client,
+            &context,
+            self.user_id(),
+            &params.sync_id,
+            wait,
+        )
+        .await?;
+        let status = view.status.as_str().replace('_', " ");
+        let mut sentence =
+            format!("\"{}\" by {}: {status}. {}", view.track, view.artist, view.message);
+        if let Some(next_step) = &view.next_step {
+            sentence = format!("{sentence} {next_step}");
+        }
+        Ok(Answer { sentence: sentence + &engine.note(), data: view })
+    }
+}

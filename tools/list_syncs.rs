@@ -1,0 +1,300 @@
+//! `list_syncs`: the user's syncs, filtered and paged.
+
+use std::collections::BTreeSet;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use jiff::Timestamp;
+use rmcp::{
+    RoleServer, handler::server::common::{schema_for_output, schema_for_type},
+    service::RequestContext, tool, tool_router,
+};
+use schemars::JsonSchema;
+use segue_workflows::{names, sync::SyncStatus};
+use serde::{Deserialize, Serialize};
+use temporalio_client::{Client, NamespacedClient};
+use temporalio_common::protos::temporal::api::{
+    workflow::v1::WorkflowExecutionInfo,
+    workflowservice::v1::ListWorkflowExecutionsRequest,
+};
+use temporalio_common::search_attributes::SearchAttributes;
+
+use crate::{Segue, answer::Answer, args::Args, error::ToolError, playlist, text};
+
+/// Syncs on a page when nobody says another number.
+const DEFAULT_LIMIT: u32 = 20;
+/// Syncs on a page at most: what a chat can still show.
+const LARGEST_LIMIT: u32 = 100;
+/// Characters of a cursor that are read at most; the engine's own has about 200.
+const LONGEST_CURSOR: usize = 4096;
+
+/// What `list_syncs` is told.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Params {
+    /// Only syncs in this state.
+    #[serde(default)]
+    pub status: Option<SyncStatus>,
+    /// Only syncs of this user. Default: the user that this server works for; another's are not
+    /// shown.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// Only syncs into this playlist: id, URI, URL, or the name as it was given.
+    #[serde(default)]
+    pub playlist: Option<String>,
+    /// Only syncs of this title, spelt as it was given.
+    #[serde(default)]
+    pub track: Option<String>,
+    /// Only syncs of this artist, spelt as it was given.
+    #[serde(default)]
+    pub artist: Option<String>,
+    /// Only syncs started at this time or later, such as 2026-11-23T15:00:00Z.
+    #[serde(default)]
+    pub started_after: Option<Timestamp>,
+    /// Only syncs started before this time, such as 2026-11-24T00:00:00Z.
+    #[serde(default)]
+    pub started_before: Option<Timestamp>,
+    /// Syncs on a page, 1 to 100. Default 20.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = LARGEST_LIMIT))]
+    pub limit: Option<u32>,
+    /// The next_cursor of the page before, to read on.
+    #[serde(default)]
+    pub cursor: Option<String>,
+}
+
+/// A page of syncs, the latest first.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Output {
+    /// The syncs.
+    pub syncs: Vec<Row>,
+    /// Give it as cursor to read the next page; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}
+
+/// One sync.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Row {
+    /// The id by which every other tool knows this sync.
+    pub sync_id: String,
+    /// Where it stands.
+    pub status: SyncStatus,
+    /// The title as the source spells it.
+    pub track: String,
+    /// The artist as the source spells it.
+    pub artist: String,
+    /// The playlist: its id, or its name until that is looked up.
+    pub playlist: String,
+    /// When it started.
+    pub started_at: Timestamp,
+    /// When it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+}
+
+#[tool_router(router = list_syncs_router, vis = "pub(crate)")]
+impl Segue {
+    /// Lists syncs, the latest first: all, or by status, playlist, track, artist or time. Use it to
+    /// find a sync_id, to see what still runs, or what is dead-lettered and waits for retry_failed.
+    #[tool(
+        title = "List syncs",
+        input_schema = schema_for_type::<Params>(),
+        output_schema = schema_for_output::<Output>(),
+        annotations(
+            title = "List syncs",
+            read_only_hint = true,
+            destructive_hint = false,
+            idempotent_hint = true,
+            open_world_hint = false
+        )
+    )]
+    pub(crate) async fn list_syncs(
+        &self,
+        Args(params): Args<Params>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<Answer<Output>, ToolError> {
+        let limit = params.limit.unwrap_or(DEFAULT_LIMIT);
+        if !(1..=LARGEST_LIMIT).contains(&limit) {
+            return Err(ToolError::invalid("limit", "is out of range", "1 to 100"));
+        }
+        let page_token = cursor(params.cursor.as_deref())?;
+        let filter = filter(&params, self.user_id())?;
+        let engine = self.engine().ready(&context).await?;
+        let (found, next) = list(&engine.client, filter, limit, page_token).await?;
+        let letters = open_letters(&engine.client, &found).await?;
+        let syncs: Vec<Row> = found
+            .iter()
+            .filter_map(|execution| row(execution, &letters))
+            .filter(|row| params.status.is_none_or(|wanted| row.status == wanted))
+            .collect();
+        let next_cursor = (!next.is_empty()).then(|| URL_SAFE_NO_PAD.encode(next));
+        let sentence = match (syncs.len(), &next_cursor) {
+            (0, None) => "There are no such syncs.".to_owned(),
+            (1, None) => "There is one such sync.".to_owned(),
+            (many, None) => format!("There are {many} such syncs."),
+            (many, Some(_)) => format!("Here are {many} syncs; give next_cursor as cursor for more."),
+        };
+        Ok(Answer { sentence: sentence + &engine.note(), data: Output { syncs, next_cursor } })
+    }
+}
+
+fn cursor(given: Option<&str>) -> Result<Vec<u8>, ToolError> {
+    let given = given.unwrap_or_default();
+    let decoded = match given.len() {
+        0..=LONGEST_CURSOR => URL_SAFE_NO_PAD.decode(given).ok(),
+        _ => None,
+    };
+    decoded.ok_or_else(|| {
+        ToolError::invalid("cursor", "is not a cursor", "the next_cursor of the page before")
+    })
+}
+
+/// The engine's query for these filters.
+fn filter(params: &Params, user_id: &str) -> Result<String, ToolError> {
+    let user = text::optional("user", params.user.as_deref(), 255)?;
+    if user.is_some_and(|user| user != user_id) {
+        return Err(ToolError::invalid(
+            "user",
+            "is not the user that this server works for",
+            "your own user id, or nothing",
+        ));
+    }
+    let mut terms = vec!["WorkflowType = 'MusicSync'".to_owned(), equals(names::USER_ID.name(), user_id)];
+    if let Some(given) = text::optional("playlist", params.playlist.as_deref(), 300)? {
+        terms.push(equals(names::PLAYLIST_ID.name(), playlist::parse(&given)?.as_str()));
+    }
+    if let Some(title) = text::optional("track", params.track.as_deref(), 500)? {
+        terms.push(equals(names::TRACK_NAME.name(), &title));
+    }
+    if let Some(artist) = text::optional("artist", params.artist.as_deref(), 500)? {
+        terms.push(equals(names::ARTIST_NAME.name(), &artist));
+    }
+    if let Some(after) = params.started_after {
+        terms.push(format!("StartTime >= '{after}'"));
+    }
+    if let Some(before) = params.started_before {
+        terms.push(format!("StartTime < '{before}'"));
+    }
+    match params.status {
+        // A sync whose dead letter was closed has failed for good: which it is, the letter says.
+        Some(SyncStatus::Failed) => terms.push(format!(
+            "{} IN ('failed', 'dead_lettered')",
+            names::SYNC_STATUS.name()
+        )),
+        Some(status) => terms.push(equals(names::SYNC_STATUS.name(), status.as_str())),
+        None => {}
+    }
+    Ok(terms.join(" AND "))
+}
+
+fn equals(name: &str, value: &str) -> String {
+    let quoted = names::attribute_value(value).replace('\\', "\\\\").replace('\'', "\\'");
+    format!("{name} = '{quoted}'")
+}
+
+async fn list(
+    client: &Client,
+    query: String,
+    limit: u32,
+    next_page_token: Vec<u8>,
+) -> Result<(Vec<WorkflowExecutionInfo>, Vec<u8>), ToolError> {
+    let request = ListWorkflowExecutionsRequest {
+        namespace: client.namespace(),
+        page_size: i32::try_from(limit).unwrap_or(i32::MAX),
+        next_page_token,
+        query,
+    };
+    let mut service = client.connection().workflow_service();
+    let answer = service
+        .list_workflow_executions(tonic::Request::new(request))
+        .await
+        .map_err(|status| ToolError::engine_failed("list syncs", &status.message()))?
+        .into_inner();
+    Ok((answer.executions, answer.next_page_token))
+}
+
+/// Which of these syncs are kept by a dead letter that is still open.
+async fn open_letters(
+    client: &Client,
+    found: &[WorkflowExecutionInfo],
+) -> Result<BTreeSet<String>, ToolError> {
+    let letters: Vec<String> = found
+        .iter()
+        .filter(|execution| status_of(execution) == Some(SyncStatus::DeadLettered))
+        .filter_map(|execution| execution.execution.as_ref())
+        .map(|execution| format!("'{}'", names::dead_letter_id(&execution.workflow_id)))
+        .collect();
+    if letters.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let query = format!("ExecutionStatus = 'Running' AND WorkflowId IN ({})", letters.join(", "));
+    let (open, _) = list(client, query, LARGEST_LIMIT, Vec::new()).await?;
+    Ok(open
+        .into_iter()
+        .filter_map(|letter| letter.execution)
+        .map(|execution| execution.workflow_id)
+        .collect())
+}
+
+fn row(execution: &WorkflowExecutionInfo, letters: &BTreeSet<String>) -> Option<Row> {
+    let sync_id = execution.execution.as_ref()?.workflow_id.clone();
+    let attributes = attributes(execution);
+    let status = match status_of(execution)? {
+        SyncStatus::DeadLettered if !letters.contains(&names::dead_letter_id(&sync_id)) => {
+            SyncStatus::Failed
+        }
+        status => status,
+    };
+    let time = |seconds: i64, nanos: i32| Timestamp::new(seconds, nanos).ok();
+    Some(Row {
+        status,
+        track: attributes.get(&names::TRACK_NAME).unwrap_or_default(),
+        artist: attributes.get(&names::ARTIST_NAME).unwrap_or_default(),
+        playlist: attributes.get(&names::PLAYLIST_ID).unwrap_or_default(),
+        started_at: execution.start_time.as_ref().and_then(|t| time(t.seconds, t.nanos))?,
+        ended_at: execution.close_time.as_ref().and_then(|t| time(t.seconds, t.nanos)),
+        sync_id,
+    })
+}
+
+fn attributes(execution: &WorkflowExecutionInfo) -> SearchAttributes {
+    execution
+        .search_attributes
+        .as_ref()
+        .map(SearchAttributes::from_proto)
+        .unwrap_or_default()
+}
+
+fn status_of(execution: &WorkflowExecutionInfo) -> Option<SyncStatus> {
+    attributes(execution)
+        .get(&names::SYNC_STATUS)
+        .and_then(|status| SyncStatus::parse(&status))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nothing() -> Params {
+        serde_json::from_value(serde_json::json!({})).expect("every parameter may be left out")
+    }
+
+    #[test]
+    fn a_value_cannot_leave_its_quotes() {
+        let params = Params { track: Some("x' OR UserId = 'other\\".into()), ..nothing() };
+        let filter = filter(&params, "local").expect("accepted");
+        assert!(filter.ends_with(r"TrackName = 'x\' OR UserId = \'other\\'"), "{filter}");
+    }
+
+    #[test]
+    fn somebody_elses_syncs_are_refused() {
+        let params = Params { user: Some("other".into()), ..nothing() };
+        assert_eq!(filter(&params, "local").expect_err("refused").field, Some("user"));
+    }
+
+    #[test]
+    fn a_cursor_that_is_none_is_refused() {
+        assert_eq!(cursor(None), Ok(vec![]));
+        assert_eq!(cursor(Some("not a cursor!")).expect_err("refused").field, Some("cursor"));
+    }
+}

@@ -1,0 +1,124 @@
+//! `retry_failed`: tries a failed or dead-lettered sync again.
+
+use rmcp::{
+    RoleServer, handler::server::common::{schema_for_output, schema_for_type},
+    service::RequestContext, tool, tool_router,
+};
+use schemars::JsonSchema;
+use segue_workflows::{
+    dead_letter::DeadLetter,
+    music_sync::MusicSync,
+    names,
+    sync::{SyncInput, SyncStatus},
+};
+use serde::{Deserialize, Serialize};
+use temporalio_client::{Client, WorkflowExecuteUpdateOptions, WorkflowQueryOptions};
+
+use crate::{
+    Segue, answer::Answer, args::Args, error::ToolError, sync_track,
+    view::{self, SyncView},
+    waiting,
+};
+
+/// What `retry_failed` is told.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Params {
+    /// The id of the sync that failed: list_syncs with status dead_lettered or failed shows them.
+    pub sync_id: String,
+    /// Seconds to wait for the end of the retry, 0 to 45, with progress notifications. Default 0:
+    /// answer at once.
+    #[serde(default)]
+    #[schemars(range(max = waiting::LONGEST_WAIT_SECONDS))]
+    pub wait_seconds: Option<u32>,
+}
+
+/// The retry.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Output {
+    /// The sync that failed.
+    pub retry_of: String,
+    /// The new sync, under an id of its own.
+    #[serde(flatten)]
+    pub sync: SyncView,
+}
+
+#[tool_router(router = retry_failed_router, vis = "pub(crate)")]
+impl Segue {
+    /// Tries a failed or dead-lettered sync again, as a new sync with the same input. When it comes
+    /// through, the dead letter is closed; when it fails, the letter is kept.
+    #[tool(
+        title = "Try a failed sync again",
+        input_schema = schema_for_type::<Params>(),
+        output_schema = schema_for_output::<Output>(),
+        annotations(
+            title = "Try a failed sync again",
+            read_only_hint = false,
+            destructive_hint = false,
+            idempotent_hint = false,
+            open_world_hint = true
+        )
+    )]
+    pub(crate) async fn retry_failed(
+        &self,
+        Args(params): Args<Params>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<Answer<Output>, ToolError> {
+        let wait = waiting::seconds(params.wait_seconds)?;
+        let engine = self.engine().ready(&context).await?;
+        let (client, failed_id) = (&engine.client, params.sync_id);
+        let failed = view::read(client, self.user_id(), &failed_id).await?;
+        let retry_id = names::new_sync_id();
+        match failed.status {
+            SyncStatus::DeadLettered => retry_letter(client, &failed_id, &retry_id).await?,
+            SyncStatus::Failed => retry_anew(client, &failed_id, &retry_id).await?,
+            status => {
+                return Err(ToolError::wrong_state(
+                    &failed_id,
+                    format!("The sync has not failed: it is {}.", status.as_str()),
+                    "Only a failed or dead-lettered sync can be tried again.",
+                ));
+            }
+        }
+        let sync =
+            waiting::for_started(client, &context, self.user_id(), &retry_id, wait).await?;
+        let sentence = match sync.is_ended() {
+            true => sync.message.clone(),
+            false => format!(
+                "Trying {failed_id} again as {retry_id}. \
+                 Call get_sync_progress with this new sync_id to see what came of it."
+            ),
+        };
+        Ok(Answer { sentence: sentence + &engine.note(), data: Output { retry_of: failed_id, sync } })
+    }
+}
+
+/// The letter itself starts the retry, so that it is there to be closed by it.
+async fn retry_letter(client: &Client, failed_id: &str, retry_id: &str) -> Result<(), ToolError> {
+    client
+        .get_workflow_handle::<DeadLetter>(names::dead_letter_id(failed_id))
+        .execute_update(
+            DeadLetter::retry_as,
+            retry_id.to_owned(),
+            WorkflowExecuteUpdateOptions::default(),
+        )
+        .await
+        .map_err(|error| {
+            ToolError::wrong_state(
+                failed_id,
+                format!("The retry cannot be started: {error}."),
+                "If a retry is under way already, wait for it with get_sync_progress.",
+            )
+        })
+}
+
+/// A sync that no retry could mend has no letter; what stood in its way may be gone by now.
+async fn retry_anew(client: &Client, failed_id: &str, retry_id: &str) -> Result<(), ToolError> {
+    let input = client
+        .get_workflow_handle::<MusicSync>(failed_id)
+        .query(MusicSync::input, (), WorkflowQueryOptions::default())
+        .await
+        .map_err(|error| ToolError::engine_failed("read what the sync was asked to do", &error))?;
+    let again = SyncInput { retry_of: Some(failed_id.to_owned()), ..input };
+    sync_track::start(client, retry_id, again).await
+}

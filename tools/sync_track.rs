@@ -1,0 +1,194 @@
+//! `sync_track`: one song into one playlist, durably.
+
+use rmcp::{
+    RoleServer, handler::server::common::{schema_for_output, schema_for_type},
+    service::RequestContext, tool, tool_router,
+};
+use schemars::JsonSchema;
+use segue_workflows::{
+    matching::normalise::isrc as normalise_isrc,
+    music_sync::{MusicSync, attributes_of},
+    names,
+    sync::{SyncInput, SyncStatus},
+    track::SourceTrack,
+};
+use serde::Deserialize;
+use temporalio_client::{Client, WorkflowStartOptions};
+
+use crate::{
+    Segue, answer::Answer, args::Args, error::ToolError, playlist, text, view::SyncView, waiting,
+};
+
+/// Characters of a title, an artist or an album: more than Spotify's longest.
+const LONGEST_TEXT: usize = 500;
+/// The longest track that is believed, in milliseconds: 24 h.
+const LONGEST_TRACK_MS: u32 = 24 * 3_600_000;
+
+/// What `sync_track` is told.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Params {
+    /// The title of the song as the user has it, with whatever it says about the version
+    /// ("Live", "Remastered 2011", "feat. …").
+    pub title: String,
+    /// The artist, or all artists as the source joins them.
+    pub artist: String,
+    /// The playlist to add it to: id, URI, URL, or the exact name.
+    pub playlist: String,
+    /// The album, if known; it helps to choose between releases.
+    #[serde(default)]
+    pub album: Option<String>,
+    /// The length in milliseconds, if known; it helps to choose between versions.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = LONGEST_TRACK_MS))]
+    pub duration_ms: Option<u32>,
+    /// The ISRC, if known; with it the match is exact.
+    #[serde(default)]
+    pub isrc: Option<String>,
+    /// How sure a match must be to be added, 0.0 to 1.0. Default 0.85.
+    #[serde(default)]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub match_threshold: Option<f64>,
+    /// Seconds to wait for the end, 0 to 45, with progress notifications. Default 0: answer at
+    /// once; the sync goes on by itself either way.
+    #[serde(default)]
+    #[schemars(range(max = waiting::LONGEST_WAIT_SECONDS))]
+    pub wait_seconds: Option<u32>,
+}
+
+#[tool_router(router = sync_track_router, vis = "pub(crate)")]
+impl Segue {
+    /// Adds one song to a Spotify playlist: finds the right track and adds it exactly once. Answers
+    /// at once with a sync_id; the work survives a closed chat, a restart and a rate limit. Use
+    /// get_sync_progress with the sync_id to see what came of it.
+    #[tool(
+        title = "Add a song to a playlist",
+        input_schema = schema_for_type::<Params>(),
+        output_schema = schema_for_output::<SyncView>(),
+        annotations(
+            title = "Add a song to a playlist",
+            read_only_hint = false,
+            destructive_hint = false,
+            idempotent_hint = true,
+            open_world_hint = true
+        )
+    )]
+    pub(crate) async fn sync_track(
+        &self,
+        Args(params): Args<Params>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<Answer<SyncView>, ToolError> {
+        let wait = waiting::seconds(params.wait_seconds)?;
+        let sync = checked(params, self.user_id(), self.match_threshold())?;
+        let engine = self.engine().ready(&context).await?;
+        let sync_id = names::new_sync_id();
+        start(&engine.client, &sync_id, sync).await?;
+        let view =
+            waiting::for_sync(&engine.client, &context, self.user_id(), &sync_id, wait).await?;
+        let sentence = match view.is_ended() {
+            true => view.message.clone(),
+            false => format!(
+                "The sync has started as {sync_id} and goes on by itself. {} \
+                 Call get_sync_progress with this sync_id to see what came of it.",
+                view.message
+            ),
+        };
+        Ok(Answer { sentence: sentence + &engine.note(), data: view })
+    }
+}
+
+/// Starts the workflow of a sync.
+pub(crate) async fn start(client: &Client, sync_id: &str, sync: SyncInput) -> Result<(), ToolError> {
+    let options = WorkflowStartOptions::new(names::SYNC_QUEUE, sync_id)
+        .search_attributes(attributes_of(&sync, SyncStatus::Running))
+        // The worker in this process may begin without a round trip through the queue.
+        .enable_eager_workflow_start(true)
+        .build();
+    match client.start_workflow(MusicSync::run, sync, options).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(ToolError::engine_failed("start the sync", &error)),
+    }
+}
+
+fn checked(params: Params, user_id: &str, default_threshold: f64) -> Result<SyncInput, ToolError> {
+    let threshold = params.match_threshold.unwrap_or(default_threshold);
+    if !(0.0..=1.0).contains(&threshold) {
+        return Err(ToolError::invalid("match_threshold", "is out of range", "0.0 to 1.0"));
+    }
+    if params.duration_ms.is_some_and(|ms| ms == 0 || ms > LONGEST_TRACK_MS) {
+        return Err(ToolError::invalid(
+            "duration_ms",
+            "is out of range",
+            "1 to 86400000 milliseconds (24 hours)",
+        ));
+    }
+    let isrc = match params.isrc.as_deref().map(str::trim) {
+        None | Some("") => None,
+        Some(given) => Some(normalise_isrc(given).ok_or_else(|| {
+            ToolError::invalid(
+                "isrc",
+                "is not an ISRC",
+                "two letters, three letters or digits and seven digits, such as USUM71703861; \
+                 leave it out if it is not known",
+            )
+        })?),
+    };
+    Ok(SyncInput {
+        user_id: user_id.to_owned(),
+        playlist: playlist::parse(&params.playlist)?,
+        track: SourceTrack {
+            title: text::required("title", &params.title, LONGEST_TEXT)?,
+            artist: text::required("artist", &params.artist, LONGEST_TEXT)?,
+            album: text::optional("album", params.album.as_deref(), LONGEST_TEXT)?,
+            duration_ms: params.duration_ms,
+            isrc,
+        },
+        match_threshold: threshold,
+        retry_of: None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn params() -> Params {
+        Params {
+            title: "Halo".into(),
+            artist: "Beyoncé".into(),
+            playlist: "Road trip".into(),
+            album: None,
+            duration_ms: None,
+            isrc: None,
+            match_threshold: None,
+            wait_seconds: None,
+        }
+    }
+
+    #[test]
+    fn each_wrong_argument_is_named() {
+        type Spoil = fn(&mut Params);
+        let spoilt: [(&str, Spoil); 6] = [
+            ("title", |p| p.title = " \u{200B}".into()),
+            ("artist", |p| p.artist = "x".repeat(501)),
+            ("playlist", |p| p.playlist = String::new()),
+            ("isrc", |p| p.isrc = Some("12".into())),
+            ("match_threshold", |p| p.match_threshold = Some(f64::NAN)),
+            ("duration_ms", |p| p.duration_ms = Some(0)),
+        ];
+        for (field, spoil) in spoilt {
+            let mut params = params();
+            spoil(&mut params);
+            let error = checked(params, "local", 0.85).expect_err(field);
+            assert_eq!(error.field, Some(field));
+        }
+    }
+
+    #[test]
+    fn an_isrc_is_taken_in_any_usual_spelling() {
+        let mut given = params();
+        given.isrc = Some(" us-um7-17-03861 ".into());
+        let sync = checked(given, "local", 0.85).expect("accepted");
+        assert_eq!(sync.track.isrc.as_deref(), Some("USUM71703861"));
+    }
+}

@@ -1,0 +1,89 @@
+//! Waiting for a sync on behalf of a caller who asked for it, with progress as it comes.
+
+use std::time::{Duration, Instant};
+
+use rmcp::{RoleServer, model::ProgressNotificationParam, service::RequestContext};
+use segue_workflows::music_sync::MusicSync;
+use temporalio_client::{Client, WorkflowGetResultOptions};
+use tokio::time::timeout;
+
+use crate::{
+    error::ToolError,
+    view::{self, SyncView},
+};
+
+/// The longest wait that a caller may ask for, in seconds: assistants drop a call after 60.
+pub(crate) const LONGEST_WAIT_SECONDS: u32 = 45;
+
+/// Time between two looks at a sync that is waited for.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Time for a workflow to start another: two round trips through the engine.
+const START_LIMIT: Duration = Duration::from_secs(5);
+/// Time between two looks whether it has.
+const START_LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// The wait that was asked for, checked.
+pub(crate) fn seconds(asked: Option<u32>) -> Result<Duration, ToolError> {
+    match asked.unwrap_or(0) {
+        seconds @ 0..=LONGEST_WAIT_SECONDS => Ok(Duration::from_secs(seconds.into())),
+        _ => Err(ToolError::invalid(
+            "wait_seconds",
+            "is too large",
+            "0 to 45 seconds; a sync goes on without being waited for",
+        )),
+    }
+}
+
+/// The same for a sync that another workflow is about to start: until it has, it is not unknown.
+pub(crate) async fn for_started(
+    client: &Client,
+    context: &RequestContext<RoleServer>,
+    user_id: &str,
+    sync_id: &str,
+    wait: Duration,
+) -> Result<SyncView, ToolError> {
+    let until = Instant::now() + START_LIMIT;
+    loop {
+        match view::describe(client, user_id, sync_id).await {
+            Err(error) if Instant::now() >= until => return Err(error),
+            Err(_) => tokio::time::sleep(START_LOOK_EVERY).await,
+            Ok(_) => return for_sync(client, context, user_id, sync_id, wait).await,
+        }
+    }
+}
+
+/// Looks at the sync until it has ended, the time is up, or the caller has gone; then says where it
+/// stands. A caller that gave a progress token is told of every change.
+pub(crate) async fn for_sync(
+    client: &Client,
+    context: &RequestContext<RoleServer>,
+    user_id: &str,
+    sync_id: &str,
+    wait: Duration,
+) -> Result<SyncView, ToolError> {
+    let until = Instant::now() + wait;
+    let handle = client.get_workflow_handle::<MusicSync>(sync_id);
+    let mut told = String::new();
+    let mut count = 0.0;
+    loop {
+        let view = view::read(client, user_id, sync_id).await?;
+        let left = until.saturating_duration_since(Instant::now());
+        if view.is_ended() || left.is_zero() || context.ct.is_cancelled() {
+            return Ok(view);
+        }
+        if let Some(token) = context.meta.get_progress_token().filter(|_| told != view.message) {
+            // Progress has to grow with every notification, also when a step is repeated.
+            count = f64::max(count + 0.01, view.steps_completed.into());
+            let progress = ProgressNotificationParam::new(token, count)
+                .with_total(view.steps_total.into())
+                .with_message(view.message.clone());
+            // A client that is gone will not read the answer either.
+            let _ = context.peer.notify_progress(progress).await;
+            told = view.message;
+        }
+        // Ends early when the sync does; how it ended is read by the next look.
+        let look = LOOK_EVERY.min(left);
+        let _ = timeout(look, handle.get_result(WorkflowGetResultOptions::default())).await;
+    }
+}
