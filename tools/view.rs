@@ -176,6 +176,10 @@ async fn running(client: &Client, mut view: SyncView) -> Result<SyncView, ToolEr
         .query(MusicSync::progress, (), WorkflowQueryOptions::default())
         .await
         .map_err(|error| ToolError::engine_failed("ask the sync for its progress", &error))?;
+    if !progress.status.is_open() {
+        // It ended between the two questions; what came of it is in its result.
+        return ended(client, view).await;
+    }
     let (step, more_retries) = finer_step(client, &progress).await;
     view.status = progress.status;
     view.current_step = Some(step);

@@ -150,6 +150,20 @@ impl SpotifyApi {
         // serde's message is not passed on: it may quote the answer.
         serde_json::from_str(&answer).map_err(|_| ToolError::of(HttpFailure::unreadable(), subject))
     }
+
+    /// Sends one request. If Spotify does not accept the access token, gets another and sends the
+    /// request once more.
+    async fn send(&self, subject: Subject, request: Request<'_>) -> Result<String, ToolError> {
+        let first = self.session.client().await?;
+        match request.send(&first.client).await {
+            Err(refused) if refused.status() == Some(401) => {
+                let second = self.session.client_after(&first).await?;
+                request.send(&second.client).await
+            }
+            other => other,
+        }
+        .map_err(|failure| ToolError::of(failure, subject))
+    }
 }
 
 /// A request to the Web API: the path below its base address, and what goes along.

@@ -117,7 +117,9 @@ pub(crate) async fn change_tokens(
 ) -> Result<StatusCode, ApiError> {
     let unknown = order.scopes.iter().flatten().find(|scope| !is_scope(scope));
     if let Some(unknown) = unknown {
-        return Err(ApiError::bad_request(format!("Spotify has no scope `{unknown}`")));
+        return Err(ApiError::bad_request(format!(
+            "Spotify has no scope `{unknown}`"
+        )));
     }
     let mut tokens = locked(&world.tokens);
     if order.expire_access {
@@ -156,14 +158,23 @@ pub(crate) async fn make_playlist(
     State(world): State<Arc<World>>,
     JsonBody(order): JsonBody<PlaylistOrder>,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
-    let default_owner = if order.writable == Some(false) { STRANGER } else { USER };
+    let default_owner = if order.writable == Some(false) {
+        STRANGER
+    } else {
+        USER
+    };
     let owner = order.owner.unwrap_or_else(|| default_owner.to_owned());
     let owned = owner == USER;
     if owned && order.writable == Some(false) {
-        return Err(ApiError::bad_request("the user may always write what the user owns"));
+        return Err(ApiError::bad_request(
+            "the user may always write what the user owns",
+        ));
     }
-    let tracks: Result<Vec<usize>, ApiError> =
-        order.uris.iter().map(|uri| known_track(&world.shelf, uri)).collect();
+    let tracks: Result<Vec<usize>, ApiError> = order
+        .uris
+        .iter()
+        .map(|uri| known_track(&world.shelf, uri))
+        .collect();
     let mut playlist = Playlist::new(NewPlaylist {
         name: order.name,
         description: None,

@@ -73,10 +73,19 @@ mod tests {
     #[test]
     fn the_method_tells_endpoints_on_one_path_apart() {
         let path = "/v1/playlists/37i9dQZF1DXcBWIGoYBM5M/items";
-        assert_eq!(Endpoint::of(&Method::GET, path), Some(Endpoint::PlaylistItems));
+        assert_eq!(
+            Endpoint::of(&Method::GET, path),
+            Some(Endpoint::PlaylistItems)
+        );
         assert_eq!(Endpoint::of(&Method::POST, path), Some(Endpoint::AddItems));
-        assert_eq!(Endpoint::of(&Method::PUT, path), Some(Endpoint::UpdateItems));
-        assert_eq!(Endpoint::of(&Method::DELETE, path), Some(Endpoint::RemoveItems));
+        assert_eq!(
+            Endpoint::of(&Method::PUT, path),
+            Some(Endpoint::UpdateItems)
+        );
+        assert_eq!(
+            Endpoint::of(&Method::DELETE, path),
+            Some(Endpoint::RemoveItems)
+        );
     }
 
     #[test]
@@ -87,7 +96,10 @@ mod tests {
 
     #[test]
     fn what_is_unknown_is_still_listed() {
-        assert_eq!(Endpoint::of(&Method::GET, "/v1/albums/1"), Some(Endpoint::Other));
+        assert_eq!(
+            Endpoint::of(&Method::GET, "/v1/albums/1"),
+            Some(Endpoint::Other)
+        );
     }
 
     #[test]

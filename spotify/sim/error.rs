@@ -16,7 +16,10 @@ pub(crate) struct ApiError {
 
 impl ApiError {
     pub(crate) fn new(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, message: message.into() }
+        Self {
+            status,
+            message: message.into(),
+        }
     }
 
     pub(crate) fn bad_request(message: impl Into<Cow<'static, str>>) -> Self {
@@ -53,7 +56,9 @@ impl IntoResponse for ApiError {
         let mut response = (self.status, Json(body)).into_response();
         if self.status == StatusCode::UNAUTHORIZED {
             let challenge = HeaderValue::from_static("Bearer realm=\"spotify\"");
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, challenge);
         }
         response
     }
@@ -69,7 +74,11 @@ pub(crate) struct OAuthError {
 
 impl OAuthError {
     pub(crate) fn new(error: &'static str, description: &'static str) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, error, description }
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            error,
+            description,
+        }
     }
 
     /// The code or refresh token is no longer good for anything; the user has to sign in again.
@@ -86,7 +95,11 @@ impl OAuthError {
             500..=599 => "server_error",
             _ => "invalid_request",
         };
-        Self { status, error, description: status.canonical_reason().unwrap_or("Error") }
+        Self {
+            status,
+            error,
+            description: status.canonical_reason().unwrap_or("Error"),
+        }
     }
 }
 

@@ -82,7 +82,10 @@ impl Fault {
     /// Refuses an order that could not be carried out as written, so that a test never waits for
     /// a fault that does not come.
     fn check(&self) -> Result<(), &'static str> {
-        if self.status.is_some_and(|status| !(400..=599).contains(&status)) {
+        if self
+            .status
+            .is_some_and(|status| !(400..=599).contains(&status))
+        {
             return Err("status must be 400 to 599");
         }
         if self.retry_after.is_some() && self.status.is_none() {
@@ -106,7 +109,8 @@ impl Fault {
 
     /// The ordered status, which [`Fault::check`] found in range.
     pub(crate) fn refusal(&self) -> Option<StatusCode> {
-        self.status.and_then(|status| StatusCode::from_u16(status).ok())
+        self.status
+            .and_then(|status| StatusCode::from_u16(status).ok())
     }
 }
 
@@ -173,7 +177,9 @@ mod tests {
     }
 
     fn statuses(book: &mut FaultBook, requests: usize) -> Vec<Option<u16>> {
-        (0..requests).map(|_| book.take(Endpoint::Search).and_then(|fault| fault.status)).collect()
+        (0..requests)
+            .map(|_| book.take(Endpoint::Search).and_then(|fault| fault.status))
+            .collect()
     }
 
     #[test]
@@ -225,6 +231,8 @@ mod tests {
             let fault: Fault = serde_json::from_value(order.clone()).unwrap();
             assert!(FaultBook::default().order(vec![fault]).is_err(), "{order}");
         }
-        assert!(serde_json::from_value::<Fault>(json!({"endpoint": "search", "stats": 1})).is_err());
+        assert!(
+            serde_json::from_value::<Fault>(json!({"endpoint": "search", "stats": 1})).is_err()
+        );
     }
 }

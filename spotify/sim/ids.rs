@@ -22,14 +22,26 @@ pub(crate) fn random_client_id() -> String {
 
 /// `length` characters of base 62: tokens and codes.
 pub(crate) fn random_text(length: usize) -> String {
-    rand::rng().sample_iter(Alphanumeric).take(length).map(char::from).collect()
+    rand::rng()
+        .sample_iter(Alphanumeric)
+        .take(length)
+        .map(char::from)
+        .collect()
 }
 
 /// The id of something the catalogue only names (an album, an artist): the same name has the same
 /// id in every run.
 pub(crate) fn id_from_name(kind: &str, name: &str) -> String {
-    let digest = Sha256::new().chain_update(kind).chain_update([0]).chain_update(name).finalize();
-    digest.iter().take(ID_LENGTH).map(|byte| char::from(BASE_62[usize::from(*byte) % 62])).collect()
+    let digest = Sha256::new()
+        .chain_update(kind)
+        .chain_update([0])
+        .chain_update(name)
+        .finalize();
+    digest
+        .iter()
+        .take(ID_LENGTH)
+        .map(|byte| char::from(BASE_62[usize::from(*byte) % 62]))
+        .collect()
 }
 
 /// Whether `text` could be the id of an object.
@@ -56,8 +68,14 @@ mod tests {
 
     #[test]
     fn the_same_name_has_the_same_id_and_another_kind_another() {
-        assert_eq!(id_from_name("artist", "Garbage"), id_from_name("artist", "Garbage"));
-        assert_ne!(id_from_name("artist", "Garbage"), id_from_name("album", "Garbage"));
+        assert_eq!(
+            id_from_name("artist", "Garbage"),
+            id_from_name("artist", "Garbage")
+        );
+        assert_ne!(
+            id_from_name("artist", "Garbage"),
+            id_from_name("album", "Garbage")
+        );
     }
 
     #[test]

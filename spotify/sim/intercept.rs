@@ -1,5 +1,6 @@
 //! What happens to every request for Spotify: it is logged, and it meets the faults on order.
 
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use futures::stream;
+use futures::{StreamExt as _, stream};
 use serde_json::Value;
 use url::form_urlencoded;
 
@@ -39,7 +40,8 @@ pub(crate) async fn intercept(
     };
     let (parts, body) = request.into_parts();
     let Ok(body) = to_bytes(body, MAX_BODY_BYTES).await else {
-        return ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "Request entity too large").into_response();
+        return ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "Request entity too large")
+            .into_response();
     };
     let query = parts.uri.query().unwrap_or_default();
     let pen = world.requests.open(Arrival {
@@ -93,7 +95,9 @@ fn refuse(endpoint: Endpoint, status: StatusCode, retry_after: Option<u32>) -> R
         ApiError::ordered(status).into_response()
     };
     if let Some(seconds) = retry_after {
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     response
 }
@@ -105,7 +109,9 @@ fn uris(endpoint: Endpoint, query: &str, body: &Bytes) -> Option<Vec<String>> {
         Endpoint::RemoveItems => "items",
         _ => return None,
     };
-    if let Some((_, uris)) = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "uris") {
+    if let Some((_, uris)) =
+        form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "uris")
+    {
         return Some(uris.split(',').map(|uri| uri.trim().to_owned()).collect());
     }
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
@@ -114,18 +120,29 @@ fn uris(endpoint: Endpoint, query: &str, body: &Bytes) -> Option<Vec<String>> {
     Some(items.iter().filter_map(uri).collect())
 }
 
+/// The end of a truncated body. It waits a turn, for hyper sends what it has when a body is not
+/// ready, and drops what it has when a body fails.
+async fn cut_off() -> Result<Bytes, &'static str> {
+    tokio::task::yield_now().await;
+    Err("cut off, as ordered")
+}
+
 /// Replaces the body of a good answer by a bad one.
 async fn spoil(response: Response, fault: BodyFault) -> Response {
     let (mut parts, body) = response.into_parts();
-    let Ok(body) = to_bytes(body, usize::MAX).await else { return close() };
+    let Ok(body) = to_bytes(body, usize::MAX).await else {
+        return close();
+    };
     parts.headers.remove(header::CONTENT_LENGTH);
     let body = match fault {
         BodyFault::Malformed => Body::from("<html><body>upstream connect error</body></html>"),
         BodyFault::Empty => Body::empty(),
         BodyFault::Truncated => {
-            parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+            parts
+                .headers
+                .insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
             let half = body.slice(..body.len() / 2);
-            Body::from_stream(stream::iter([Ok(half), Err("cut off, as ordered")]))
+            Body::from_stream(stream::once(ready(Ok(half))).chain(stream::once(cut_off())))
         }
         BodyFault::Huge => {
             let blank = Bytes::from(vec![b' '; HUGE_PIECE]);

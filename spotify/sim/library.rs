@@ -55,7 +55,10 @@ impl Library {
 
     /// The playlists that the user owns or follows, which here is all of them, newest first.
     pub(crate) fn newest_first(&self) -> impl Iterator<Item = &Playlist> {
-        self.order.iter().rev().filter_map(|id| self.playlists.get(id))
+        self.order
+            .iter()
+            .rev()
+            .filter_map(|id| self.playlists.get(id))
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -94,7 +97,15 @@ pub(crate) fn me_object(base: &str) -> Value {
 
 /// What the document's full and simplified playlist objects have in common.
 pub(crate) fn playlist_object(playlist: &Playlist, base: &str) -> Value {
-    let Playlist { id, name, description, owner, public, collaborative, .. } = playlist;
+    let Playlist {
+        id,
+        name,
+        description,
+        owner,
+        public,
+        collaborative,
+        ..
+    } = playlist;
     let mut owner_object = user_object(owner, base);
     owner_object["display_name"] = if owner == USER { USER_NAME } else { owner }.into();
     json!({

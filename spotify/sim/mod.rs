@@ -56,7 +56,8 @@ use shelf::Shelf;
 
 /// What the simulator says of itself: on its front page, in a header of every answer, and in the
 /// command line's help.
-pub const WHAT_THIS_IS: &str = "A simulation of Spotify's Web API for tests and demos. Not Spotify.";
+pub const WHAT_THIS_IS: &str =
+    "A simulation of Spotify's Web API for tests and demos. Not Spotify.";
 
 /// The largest request body accepted, in bytes. The largest sensible one, a test's playlist of
 /// 10,000 URIs, takes 400 KB.
@@ -145,7 +146,11 @@ struct World {
 
 impl World {
     fn uris_of(&self, playlist: &Playlist) -> Vec<String> {
-        playlist.entries().iter().map(|entry| self.shelf.uri(entry.track)).collect()
+        playlist
+            .entries()
+            .iter()
+            .map(|entry| self.shelf.uri(entry.track))
+            .collect()
     }
 }
 
@@ -200,8 +205,17 @@ impl Sim {
         });
         let stop = CancellationToken::new();
         let stopped = stop.clone().cancelled_owned();
-        let serving = tokio::spawn(serve::serve(listener, routes::router(world.clone()), stopped));
-        Ok(Self { ready, world, stop: stop.drop_guard(), serving })
+        let serving = tokio::spawn(serve::serve(
+            listener,
+            routes::router(world.clone()),
+            stopped,
+        ));
+        Ok(Self {
+            ready,
+            world,
+            stop: stop.drop_guard(),
+            serving,
+        })
     }
 
     /// What a client needs to use it.
@@ -243,13 +257,21 @@ impl Sim {
     /// The URIs a playlist holds now, or `None` if there is no such playlist.
     #[must_use]
     pub fn playlist_uris(&self, id: &str) -> Option<Vec<String>> {
-        locked(&self.world.library).get(id).map(|playlist| self.world.uris_of(playlist))
+        locked(&self.world.library)
+            .get(id)
+            .map(|playlist| self.world.uris_of(playlist))
     }
 
     /// The requests for Spotify since the start, or since the log was last cleared.
     #[must_use]
     pub fn requests(&self) -> Vec<LoggedRequest> {
         self.world.requests.all()
+    }
+
+    /// Every token it has given out and still remembers: what a test must find nowhere else.
+    #[must_use]
+    pub fn issued_tokens(&self) -> Vec<String> {
+        locked(&self.world.tokens).issued()
     }
 
     /// Closes the port, lets requests in flight end (for two seconds at most), and returns.

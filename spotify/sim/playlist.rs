@@ -64,7 +64,13 @@ pub(crate) enum EditError {
 
 impl Playlist {
     pub(crate) fn new(wanted: NewPlaylist) -> Self {
-        let NewPlaylist { name, description, owner, public, collaborative } = wanted;
+        let NewPlaylist {
+            name,
+            description,
+            owner,
+            public,
+            collaborative,
+        } = wanted;
         Self {
             id: ids::random_id(),
             name,
@@ -120,7 +126,8 @@ impl Playlist {
     ) -> Result<usize, EditError> {
         let as_of = self.revision_of(snapshot)?;
         let before = self.entries.len();
-        self.entries.retain(|entry| entry.since > as_of || !tracks.contains(&entry.track));
+        self.entries
+            .retain(|entry| entry.since > as_of || !tracks.contains(&entry.track));
         let removed = before - self.entries.len();
         if removed > 0 {
             self.new_version();
@@ -131,7 +138,10 @@ impl Playlist {
     /// Puts `tracks` in the place of everything.
     pub(crate) fn replace(&mut self, tracks: &[usize], editor: &Editor) {
         let since = self.new_version();
-        self.entries = tracks.iter().map(|&track| entry(track, since, editor)).collect();
+        self.entries = tracks
+            .iter()
+            .map(|&track| entry(track, since, editor))
+            .collect();
     }
 
     /// Moves the `length` entries from `start` to before the entry that is now at `before`.
@@ -159,9 +169,11 @@ impl Playlist {
     fn revision_of(&self, snapshot: Option<&str>) -> Result<usize, EditError> {
         match snapshot {
             None => Ok(self.snapshots.len() - 1),
-            Some(id) => {
-                self.snapshots.iter().rposition(|known| known == id).ok_or(EditError::UnknownSnapshot)
-            }
+            Some(id) => self
+                .snapshots
+                .iter()
+                .rposition(|known| known == id)
+                .ok_or(EditError::UnknownSnapshot),
         }
     }
 
@@ -174,7 +186,12 @@ impl Playlist {
 }
 
 fn entry(track: usize, since: usize, editor: &Editor) -> Entry {
-    Entry { track, added_at: editor.now.clone(), added_by: editor.user.clone(), since }
+    Entry {
+        track,
+        added_at: editor.now.clone(),
+        added_by: editor.user.clone(),
+        since,
+    }
 }
 
 #[cfg(test)]
@@ -182,7 +199,10 @@ mod tests {
     use super::*;
 
     fn editor() -> Editor {
-        Editor { user: "me".into(), now: "2026-01-01T00:00:00Z".into() }
+        Editor {
+            user: "me".into(),
+            now: "2026-01-01T00:00:00Z".into(),
+        }
     }
 
     fn holding(tracks: &[usize]) -> Playlist {
@@ -212,8 +232,14 @@ mod tests {
     fn a_position_beyond_the_end_changes_nothing() {
         let mut playlist = holding(&[1]);
         let snapshot = playlist.snapshot_id().to_owned();
-        assert_eq!(playlist.add(&[2], Some(2), &editor()), Err(EditError::OutOfBounds));
-        assert_eq!((tracks(&playlist), playlist.snapshot_id()), (vec![1], snapshot.as_str()));
+        assert_eq!(
+            playlist.add(&[2], Some(2), &editor()),
+            Err(EditError::OutOfBounds)
+        );
+        assert_eq!(
+            (tracks(&playlist), playlist.snapshot_id()),
+            (vec![1], snapshot.as_str())
+        );
     }
 
     #[test]
@@ -236,7 +262,10 @@ mod tests {
         playlist.add(&[1], None, &editor()).unwrap();
         assert_eq!(playlist.remove(&[1], Some(&old)), Ok(1));
         assert_eq!(tracks(&playlist), [2, 1]);
-        assert_eq!(playlist.remove(&[1], Some("stranger")), Err(EditError::UnknownSnapshot));
+        assert_eq!(
+            playlist.remove(&[1], Some("stranger")),
+            Err(EditError::UnknownSnapshot)
+        );
     }
 
     #[test]

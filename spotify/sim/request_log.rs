@@ -75,7 +75,10 @@ struct Entries {
 
 impl RequestLog {
     pub(crate) fn new() -> Self {
-        Self { started: Instant::now(), entries: Arc::default() }
+        Self {
+            started: Instant::now(),
+            entries: Arc::default(),
+        }
     }
 
     /// Lists a request, and returns the pen to write its outcome with.
@@ -87,7 +90,13 @@ impl RequestLog {
         if entries.list.len() == MAX_ENTRIES {
             entries.list.pop_front();
         }
-        let Arrival { endpoint, method, path, query, uris } = arrival;
+        let Arrival {
+            endpoint,
+            method,
+            path,
+            query,
+            uris,
+        } = arrival;
         entries.list.push_back(LoggedRequest {
             seq,
             at_ms,
@@ -100,7 +109,10 @@ impl RequestLog {
             took_effect: false,
             uris,
         });
-        Pen { log: self.clone(), seq }
+        Pen {
+            log: self.clone(),
+            seq,
+        }
     }
 
     pub(crate) fn all(&self) -> Vec<LoggedRequest> {

@@ -23,9 +23,15 @@ pub(crate) fn router(world: Arc<World>) -> Router {
         .delete(edit_items::remove);
     Router::new()
         .route("/", get(control::front_page))
-        .route("/_sim/faults", post(control::order_faults).delete(control::clear_faults))
+        .route(
+            "/_sim/faults",
+            post(control::order_faults).delete(control::clear_faults),
+        )
         .route("/_sim/state", get(control::state))
-        .route("/_sim/requests", get(control::requests).delete(control::clear_requests))
+        .route(
+            "/_sim/requests",
+            get(control::requests).delete(control::clear_requests),
+        )
         .route("/_sim/tokens", post(control::change_tokens))
         .route("/_sim/playlists", post(control::make_playlist))
         .route("/authorize", get(authorize::authorize))
@@ -33,7 +39,10 @@ pub(crate) fn router(world: Arc<World>) -> Router {
         .route("/v1/search", get(search::search))
         .route("/v1/tracks/{id}", get(tracks::track))
         .route("/v1/me", get(playlists::me))
-        .route("/v1/me/playlists", get(playlists::mine).post(playlists::create))
+        .route(
+            "/v1/me/playlists",
+            get(playlists::mine).post(playlists::create),
+        )
         .route("/v1/playlists/{id}", get(playlists::playlist))
         .route("/v1/playlists/{id}/items", items)
         .route("/v1/playlists/{id}/tracks", any(deprecated))
@@ -66,7 +75,10 @@ async fn border(request: Request, next: Next) -> Response {
 }
 
 fn addressed_to_loopback(request: &Request) -> bool {
-    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = request
+        .headers()
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
     let Some(url) = host.and_then(|host| url::Url::parse(&format!("http://{host}/")).ok()) else {
         return false;
     };

@@ -117,7 +117,11 @@ async fn answer(router: Router, mut request: Request<Incoming>) -> Result<Respon
 /// Drops doubled and trailing slashes from the path. Clients join a base address and a path in
 /// every way there is; rspotify asks for `/v1/me/`.
 fn tidy(uri: &mut Uri) {
-    let parts: Vec<&str> = uri.path().split('/').filter(|part| !part.is_empty()).collect();
+    let parts: Vec<&str> = uri
+        .path()
+        .split('/')
+        .filter(|part| !part.is_empty())
+        .collect();
     let mut path = format!("/{}", parts.join("/"));
     if path == uri.path() {
         return;

@@ -38,14 +38,22 @@ impl Shelf {
             let artist = track.artists.first().map_or("", String::as_str);
             let key = [artist, &track.album, &track.release_date].join("\0");
             let at = *known.entry(key).or_insert_with_key(|key| {
-                albums.push(Album { id: id_from_name("album", key), total_tracks: 0 });
+                albums.push(Album {
+                    id: id_from_name("album", key),
+                    total_tracks: 0,
+                });
                 albums.len() - 1
             });
             albums[at].total_tracks += 1;
             places.push((at, albums[at].total_tracks));
         }
         let index = SearchIndex::build(catalog.tracks())?;
-        Ok(Self { catalog, index, albums, places })
+        Ok(Self {
+            catalog,
+            index,
+            albums,
+            places,
+        })
     }
 
     /// The built-in catalogue on its shelf, made once in the life of the process.
@@ -84,9 +92,22 @@ impl Shelf {
     pub(crate) fn track_object(&self, at: usize, base: &str) -> Value {
         let track = &self.catalog.tracks()[at];
         let (album, number) = self.places[at];
-        let Track { id, name, duration_ms, explicit, .. } = track;
-        let artists: Vec<Value> = track.artists.iter().map(|name| artist_object(name, base)).collect();
-        let external_ids = track.isrc.as_ref().map_or(json!({}), |isrc| json!({"isrc": isrc}));
+        let Track {
+            id,
+            name,
+            duration_ms,
+            explicit,
+            ..
+        } = track;
+        let artists: Vec<Value> = track
+            .artists
+            .iter()
+            .map(|name| artist_object(name, base))
+            .collect();
+        let external_ids = track
+            .isrc
+            .as_ref()
+            .map_or(json!({}), |isrc| json!({"isrc": isrc}));
         json!({
             "album": self.album_object(track, &self.albums[album], &artists, base),
             "artists": artists,
@@ -109,7 +130,11 @@ impl Shelf {
     fn album_object(&self, track: &Track, album: &Album, artists: &[Value], base: &str) -> Value {
         let Album { id, total_tracks } = album;
         // Spotify writes year 0000 where it knows no date.
-        let date = if track.release_date.is_empty() { "0000" } else { &track.release_date };
+        let date = if track.release_date.is_empty() {
+            "0000"
+        } else {
+            &track.release_date
+        };
         let precision = match date.len() {
             4 => "year",
             7 => "month",

@@ -97,3 +97,15 @@ async fn no_debug_output_holds_the_token() {
     let loaded = store.load().await.unwrap();
     assert!(!format!("{loaded:?} {store:?}").contains("hush"));
 }
+
+#[tokio::test]
+async fn tmp_keyring_timing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = TokenStore::new(StorePolicy::KeyringThenFile, folder.path().join("s.json"));
+    let t = std::time::Instant::now();
+    let place = store.save(&credentials("x")).await.unwrap();
+    eprintln!("KEYRING save {:?} {place}", t.elapsed());
+    let t = std::time::Instant::now();
+    store.load().await.unwrap().unwrap();
+    eprintln!("KEYRING load {:?}", t.elapsed());
+}

@@ -43,7 +43,10 @@ pub(crate) async fn add(
         return Err(ApiError::bad_request("No uris provided"));
     }
     let position = match params.get("position") {
-        Some(text) => Some(text.parse().map_err(|_| ApiError::bad_request("Invalid position"))?),
+        Some(text) => Some(
+            text.parse()
+                .map_err(|_| ApiError::bad_request("Invalid position"))?,
+        ),
         None => body.position,
     };
     let position = position.map(index).transpose()?;
@@ -87,8 +90,12 @@ pub(crate) async fn update(
                 playlist.reorder(start, length, before, body.snapshot_id.as_deref())
             })
         }
-        (Some(_), _, _) => Err(ApiError::bad_request("Items are replaced or reordered, not both")),
-        (None, _, _) => Err(ApiError::bad_request("Missing uris, or range_start and insert_before")),
+        (Some(_), _, _) => Err(ApiError::bad_request(
+            "Items are replaced or reordered, not both",
+        )),
+        (None, _, _) => Err(ApiError::bad_request(
+            "Missing uris, or range_start and insert_before",
+        )),
     }
 }
 
@@ -118,7 +125,9 @@ pub(crate) async fn remove(
     let uris: Vec<String> = items.into_iter().map(|item| item.uri).collect();
     let tracks = known_tracks(&world.shelf, &uris)?;
     edit(&world, &caller, &id, StatusCode::OK, |playlist| {
-        playlist.remove(&tracks, body.snapshot_id.as_deref()).map(|_| ())
+        playlist
+            .remove(&tracks, body.snapshot_id.as_deref())
+            .map(|_| ())
     })
 }
 
@@ -134,7 +143,9 @@ fn edit(
     let playlist = find(library.get_mut(id), id)?;
     needs_to_modify(caller, playlist.public)?;
     if !playlist.open_to(USER) {
-        return Err(ApiError::forbidden("You cannot change a playlist you don't own."));
+        return Err(ApiError::forbidden(
+            "You cannot change a playlist you don't own.",
+        ));
     }
     let before = playlist.snapshot_id().to_owned();
     change(playlist).map_err(|error| {
@@ -170,9 +181,13 @@ pub(crate) fn known_tracks(shelf: &Shelf, uris: &[String]) -> Result<Vec<usize>,
 /// The catalogue's index of the track with this URI.
 pub(crate) fn known_track(shelf: &Shelf, uri: &str) -> Result<usize, ApiError> {
     let Some(id) = uri.strip_prefix("spotify:track:") else {
-        return Err(ApiError::bad_request(format!("Unsupported URL / URI: {uri}")));
+        return Err(ApiError::bad_request(format!(
+            "Unsupported URL / URI: {uri}"
+        )));
     };
-    shelf.position(id).ok_or(ApiError::bad_request("Payload contains a non-existing ID"))
+    shelf
+        .position(id)
+        .ok_or(ApiError::bad_request("Payload contains a non-existing ID"))
 }
 
 fn index(number: i64) -> Result<usize, ApiError> {

@@ -29,7 +29,11 @@ impl Caller {
     }
 
     pub(crate) fn needs(&self, scope: &str) -> Result<(), ApiError> {
-        if self.has(scope) { Ok(()) } else { Err(ApiError::forbidden("Insufficient client scope")) }
+        if self.has(scope) {
+            Ok(())
+        } else {
+            Err(ApiError::forbidden("Insufficient client scope"))
+        }
     }
 }
 
@@ -40,16 +44,25 @@ impl FromRequestParts<Arc<World>> for Caller {
         let Some(header) = parts.headers.get(header::AUTHORIZATION) else {
             return Err(ApiError::unauthorized("No token provided"));
         };
-        let bearer = header.to_str().ok().and_then(|text| text.strip_prefix("Bearer "));
+        let bearer = header
+            .to_str()
+            .ok()
+            .and_then(|text| text.strip_prefix("Bearer "));
         let Some(token) = bearer else {
-            return Err(ApiError::bad_request("Only valid bearer authentication supported"));
+            return Err(ApiError::bad_request(
+                "Only valid bearer authentication supported",
+            ));
         };
         let tokens = locked(&world.tokens);
-        let scopes = tokens.check(token, Instant::now()).map_err(|error| match error {
-            AccessError::Unknown => ApiError::unauthorized("Invalid access token"),
-            AccessError::Expired => ApiError::unauthorized("The access token expired"),
-        })?;
-        Ok(Self { scopes: scopes.clone() })
+        let scopes = tokens
+            .check(token, Instant::now())
+            .map_err(|error| match error {
+                AccessError::Unknown => ApiError::unauthorized("Invalid access token"),
+                AccessError::Expired => ApiError::unauthorized("The access token expired"),
+            })?;
+        Ok(Self {
+            scopes: scopes.clone(),
+        })
     }
 }
 
@@ -60,7 +73,10 @@ pub(crate) struct Params(HashMap<String, String>);
 impl Params {
     /// The value of a parameter that is there and not empty.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+        self.0
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
     }
 
     /// A whole number of at most `max`, or `default` if it is not given.
@@ -71,7 +87,9 @@ impl Params {
         max: usize,
         refusal: &'static str,
     ) -> Result<usize, ApiError> {
-        let Some(text) = self.get(name) else { return Ok(default) };
+        let Some(text) = self.get(name) else {
+            return Ok(default);
+        };
         let number = text.parse().ok().filter(|number| *number <= max);
         number.ok_or(ApiError::bad_request(refusal))
     }
@@ -82,7 +100,11 @@ impl<S: Sync> FromRequestParts<S> for Params {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let query = parts.uri.query().unwrap_or_default();
-        Ok(Self(form_urlencoded::parse(query.as_bytes()).into_owned().collect()))
+        Ok(Self(
+            form_urlencoded::parse(query.as_bytes())
+                .into_owned()
+                .collect(),
+        ))
     }
 }
 
@@ -101,6 +123,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for JsonBody<
             return Ok(Self(T::default()));
         }
         let read = serde_json::from_slice(&body);
-        read.map(Self).map_err(|error| ApiError::bad_request(format!("Error parsing JSON: {error}")))
+        read.map(Self)
+            .map_err(|error| ApiError::bad_request(format!("Error parsing JSON: {error}")))
     }
 }

@@ -22,7 +22,9 @@ pub(crate) enum Fields {
 impl Fields {
     /// What a request asks for; everything if it doesn't say.
     pub(crate) fn of(params: &Params) -> Result<Self, ApiError> {
-        let Some(text) = params.get("fields") else { return Ok(Self::All) };
+        let Some(text) = params.get("fields") else {
+            return Ok(Self::All);
+        };
         let mut rest = text;
         let fields = list(&mut rest, MAX_DEPTH).filter(|_| rest.is_empty());
         fields.ok_or(ApiError::bad_request("Invalid fields"))
@@ -84,8 +86,12 @@ fn list(rest: &mut &str, depth: usize) -> Option<Fields> {
 
 /// Reads `name`, `name.term` or `name(list)`.
 fn term(rest: &mut &str, depth: usize) -> Option<(String, Fields)> {
-    let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
-    let (name, after) = rest.split_at_checked(end).filter(|(name, _)| !name.is_empty())?;
+    let end = rest
+        .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .unwrap_or(rest.len());
+    let (name, after) = rest
+        .split_at_checked(end)
+        .filter(|(name, _)| !name.is_empty())?;
     *rest = after;
     let selection = if let Some(inner) = after.strip_prefix('.') {
         *rest = inner;
@@ -127,7 +133,10 @@ mod tests {
 
     #[test]
     fn dots_and_parentheses_reach_into_objects_and_arrays() {
-        assert_eq!(trimmed("items.added_at"), json!({"items": [{"added_at": "a"}, {"added_at": "b"}]}));
+        assert_eq!(
+            trimmed("items.added_at"),
+            json!({"items": [{"added_at": "a"}, {"added_at": "b"}]})
+        );
         let deep = json!({"total": 2, "items": [
             {"item": {"name": "n", "album": {"name": "m"}}},
             {"item": {"name": "o", "album": {"name": "p"}}},
@@ -152,7 +161,10 @@ mod tests {
     fn what_is_no_selection_is_refused() {
         for text in ["items(", "a..b", "a,", ",", "a)b", &"a(".repeat(100)] {
             let mut rest = text;
-            assert!(list(&mut rest, MAX_DEPTH).is_none_or(|_| !rest.is_empty()), "{text}");
+            assert!(
+                list(&mut rest, MAX_DEPTH).is_none_or(|_| !rest.is_empty()),
+                "{text}"
+            );
         }
     }
 }

@@ -17,11 +17,23 @@ pub(crate) struct Page {
 
 impl Page {
     /// Items of a playlist, or playlists: 20 a page unless asked, 50 at most.
-    pub(crate) const LIST: Self = Self { limit: 20, offset: 0 };
-    const LIST_MAX: Self = Self { limit: 50, offset: 100_000 };
+    pub(crate) const LIST: Self = Self {
+        limit: 20,
+        offset: 0,
+    };
+    const LIST_MAX: Self = Self {
+        limit: 50,
+        offset: 100_000,
+    };
     /// Results of a search: 5 a page unless asked, 10 at most, none beyond offset 1,000.
-    const SEARCH: Self = Self { limit: 5, offset: 0 };
-    const SEARCH_MAX: Self = Self { limit: 10, offset: 1_000 };
+    const SEARCH: Self = Self {
+        limit: 5,
+        offset: 0,
+    };
+    const SEARCH_MAX: Self = Self {
+        limit: 10,
+        offset: 1_000,
+    };
 
     pub(crate) fn of_list(params: &Params) -> Result<Self, ApiError> {
         Self::within(params, Self::LIST, Self::LIST_MAX)
@@ -81,23 +93,48 @@ mod tests {
 
     #[test]
     fn links_lead_to_the_neighbours() {
-        let page = Page { limit: 10, offset: 10 };
+        let page = Page {
+            limit: 10,
+            offset: 10,
+        };
         let object = page.object("http://x/v1/search", &[("q", "a b")], Vec::new(), 25);
-        assert_eq!(object["next"], "http://x/v1/search?q=a+b&offset=20&limit=10");
-        assert_eq!(object["previous"], "http://x/v1/search?q=a+b&offset=0&limit=10");
+        assert_eq!(
+            object["next"],
+            "http://x/v1/search?q=a+b&offset=20&limit=10"
+        );
+        assert_eq!(
+            object["previous"],
+            "http://x/v1/search?q=a+b&offset=0&limit=10"
+        );
     }
 
     #[test]
     fn the_last_page_has_no_next_and_the_first_no_previous() {
-        let page = Page { limit: 10, offset: 0 };
+        let page = Page {
+            limit: 10,
+            offset: 0,
+        };
         let object = page.object("http://x", &[], Vec::new(), 10);
-        assert_eq!((&object["next"], &object["previous"]), (&Value::Null, &Value::Null));
+        assert_eq!(
+            (&object["next"], &object["previous"]),
+            (&Value::Null, &Value::Null)
+        );
     }
 
     #[test]
     fn a_page_beyond_the_end_is_empty() {
-        let page = Page { limit: 10, offset: 30 };
+        let page = Page {
+            limit: 10,
+            offset: 30,
+        };
         assert!(page.range(25).is_empty());
-        assert_eq!(Page { limit: 10, offset: 20 }.range(25), 20..25);
+        assert_eq!(
+            Page {
+                limit: 10,
+                offset: 20
+            }
+            .range(25),
+            20..25
+        );
     }
 }

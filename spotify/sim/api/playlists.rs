@@ -35,11 +35,16 @@ pub(crate) async fn mine(
     let page = Page::of_list(&params)?;
     let library = locked(&world.library);
     let collaborative_too = caller.has("playlist-read-collaborative");
-    let visible: Vec<&Playlist> =
-        library.newest_first().filter(|list| collaborative_too || !list.collaborative).collect();
+    let visible: Vec<&Playlist> = library
+        .newest_first()
+        .filter(|list| collaborative_too || !list.collaborative)
+        .collect();
     let shown = &visible[page.range(visible.len())];
-    let items = shown.iter().map(|list| simplified(list, &world.url)).collect();
-    let url = format!("{}/v1/users/{USER}/playlists", world.url);
+    let items = shown
+        .iter()
+        .map(|list| simplified(list, &world.url))
+        .collect();
+    let url = format!("{}/v1/me/playlists", world.url);
     Ok(Json(page.object(&url, &[], items, visible.len())))
 }
 
@@ -63,7 +68,9 @@ pub(crate) async fn create(
     let public = body.public.unwrap_or(true);
     let collaborative = body.collaborative.unwrap_or(false);
     if collaborative && public {
-        return Err(ApiError::bad_request("Collaborative playlists can only be private"));
+        return Err(ApiError::bad_request(
+            "Collaborative playlists can only be private",
+        ));
     }
     needs_to_modify(&caller, public)?;
     if collaborative {
@@ -113,7 +120,11 @@ pub(crate) fn find<P>(found: Option<P>, id: &str) -> Result<P, ApiError> {
 
 /// Changing a private playlist asks for another scope than changing a public one.
 pub(crate) fn needs_to_modify(caller: &Caller, public: bool) -> Result<(), ApiError> {
-    caller.needs(if public { "playlist-modify-public" } else { "playlist-modify-private" })
+    caller.needs(if public {
+        "playlist-modify-public"
+    } else {
+        "playlist-modify-private"
+    })
 }
 
 /// The document's `SimplifiedPlaylistObject`, with the deprecated twin of `items`.
@@ -129,7 +140,14 @@ fn simplified(playlist: &Playlist, base: &str) -> Value {
 fn full(playlist: &Playlist, world: &World) -> Value {
     let mut object = playlist_object(playlist, &world.url);
     if playlist.open_to(USER) {
-        let items = items_page(playlist, Page { limit: 50, offset: 0 }, world);
+        let items = items_page(
+            playlist,
+            Page {
+                limit: 50,
+                offset: 0,
+            },
+            world,
+        );
         object["tracks"] = items.clone();
         object["items"] = items;
     }
@@ -140,7 +158,10 @@ fn full(playlist: &Playlist, world: &World) -> Value {
 pub(crate) fn items_page(playlist: &Playlist, page: Page, world: &World) -> Value {
     let total = playlist.entries().len();
     let entries = &playlist.entries()[page.range(total)];
-    let items = entries.iter().map(|entry| entry_object(entry, &world.shelf, &world.url)).collect();
+    let items = entries
+        .iter()
+        .map(|entry| entry_object(entry, &world.shelf, &world.url))
+        .collect();
     page.object(&items_url(playlist, &world.url), &[], items, total)
 }
 

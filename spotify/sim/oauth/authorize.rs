@@ -20,7 +20,9 @@ pub(crate) async fn authorize(State(world): State<Arc<World>>, params: Params) -
     if params.get("client_id") != Some(world.client_id.as_str()) {
         return refuse("INVALID_CLIENT: Invalid client");
     }
-    let redirect = params.get("redirect_uri").and_then(|text| Some((text, redirect_target(text)?)));
+    let redirect = params
+        .get("redirect_uri")
+        .and_then(|text| Some((text, redirect_target(text)?)));
     let Some((redirect_uri, mut target)) = redirect else {
         return refuse("INVALID_CLIENT: Invalid redirect URI");
     };
@@ -32,7 +34,11 @@ pub(crate) async fn authorize(State(world): State<Arc<World>>, params: Params) -
     if let Some(state) = params.get("state") {
         target.query_pairs_mut().append_pair("state", state);
     }
-    (StatusCode::FOUND, [(header::LOCATION, String::from(target))]).into_response()
+    (
+        StatusCode::FOUND,
+        [(header::LOCATION, String::from(target))],
+    )
+        .into_response()
 }
 
 /// The code for a request, or the OAuth error that the client is told.
@@ -41,7 +47,9 @@ fn consent(world: &World, params: &Params, redirect_uri: &str) -> Result<String,
         return Err("unsupported_response_type");
     }
     // Base64url of a SHA-256 digest, without padding, has 43 characters.
-    let challenge = params.get("code_challenge").filter(|challenge| challenge.len() == 43);
+    let challenge = params
+        .get("code_challenge")
+        .filter(|challenge| challenge.len() == 43);
     let (Some(challenge), Some("S256")) = (challenge, params.get("code_challenge_method")) else {
         return Err("invalid_request");
     };
@@ -54,7 +62,12 @@ fn consent(world: &World, params: &Params, redirect_uri: &str) -> Result<String,
     if tokens.deny_consent {
         return Err("access_denied");
     }
-    Ok(tokens.issue_code(redirect_uri.to_owned(), challenge.to_owned(), scopes, Instant::now()))
+    Ok(tokens.issue_code(
+        redirect_uri.to_owned(),
+        challenge.to_owned(),
+        scopes,
+        Instant::now(),
+    ))
 }
 
 /// Spotify's rule since November 2025: HTTPS, or HTTP to a loopback address written as a number.
@@ -81,10 +94,20 @@ mod tests {
 
     #[test]
     fn redirects_follow_spotifys_rule() {
-        for good in ["http://127.0.0.1:8888/callback", "http://[::1]:1/", "https://example.com/cb"] {
+        for good in [
+            "http://127.0.0.1:8888/callback",
+            "http://[::1]:1/",
+            "https://example.com/cb",
+        ] {
             assert!(redirect_target(good).is_some(), "{good}");
         }
-        for bad in ["http://localhost:8888/", "http://example.com/", "myapp://cb", "https://a.b/#c", ""] {
+        for bad in [
+            "http://localhost:8888/",
+            "http://example.com/",
+            "myapp://cb",
+            "https://a.b/#c",
+            "",
+        ] {
             assert!(redirect_target(bad).is_none(), "{bad}");
         }
     }

@@ -58,7 +58,8 @@ fn redeem(world: &World, form: &Form) -> Result<Issued, OAuthError> {
     let redirect_uri = field(form, "redirect_uri")?;
     let verifier = field(form, "code_verifier")?;
     let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier));
-    let redeemed = locked(&world.tokens).redeem_code(code, redirect_uri, &challenge, Instant::now());
+    let redeemed =
+        locked(&world.tokens).redeem_code(code, redirect_uri, &challenge, Instant::now());
     redeemed.map_err(|error| {
         OAuthError::invalid_grant(match error {
             CodeError::Unknown => "Invalid authorization code",

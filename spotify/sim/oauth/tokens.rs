@@ -76,6 +76,12 @@ pub(crate) enum AccessError {
 }
 
 impl Tokens {
+    /// Every refresh token and access token that is remembered.
+    pub(crate) fn issued(&self) -> Vec<String> {
+        let refresh = self.grants.iter().map(|grant| &grant.refresh_token);
+        refresh.chain(self.access.keys()).cloned().collect()
+    }
+
     /// Begins with one grant for `scopes`; returns its refresh token too.
     pub(crate) fn new(scopes: Scopes, rotate: bool) -> (Self, String) {
         let mut tokens = Self {
@@ -101,7 +107,15 @@ impl Tokens {
         self.codes.retain(|_, pending| pending.expires > now);
         let code = format!("AQ{}", ids::random_text(126));
         let expires = now + CODE_LIFE;
-        self.codes.insert(code.clone(), PendingCode { redirect_uri, challenge, scopes, expires });
+        self.codes.insert(
+            code.clone(),
+            PendingCode {
+                redirect_uri,
+                challenge,
+                scopes,
+                expires,
+            },
+        );
         code
     }
 
@@ -129,8 +143,15 @@ impl Tokens {
     }
 
     /// Issues a new access token for a refresh token.
-    pub(crate) fn refresh(&mut self, refresh_token: &str, now: Instant) -> Result<Issued, RefreshError> {
-        let at = self.grants.iter().position(|grant| grant.refresh_token == refresh_token);
+    pub(crate) fn refresh(
+        &mut self,
+        refresh_token: &str,
+        now: Instant,
+    ) -> Result<Issued, RefreshError> {
+        let at = self
+            .grants
+            .iter()
+            .position(|grant| grant.refresh_token == refresh_token);
         let at = at.ok_or(RefreshError::Unknown)?;
         if self.grants[at].revoked {
             return Err(RefreshError::Revoked);
@@ -173,15 +194,24 @@ impl Tokens {
     }
 
     fn grant(&mut self, scopes: Scopes) -> usize {
-        self.grants.push(Grant { scopes, refresh_token: refresh_token_text(), revoked: false });
+        self.grants.push(Grant {
+            scopes,
+            refresh_token: refresh_token_text(),
+            revoked: false,
+        });
         self.grants.len() - 1
     }
 
     fn issue(&mut self, grant: usize, refresh_token: Option<String>, now: Instant) -> Issued {
         let access_token = format!("BQ{}", ids::random_text(126));
         let expires = now + ACCESS_TOKEN_LIFE;
-        self.access.insert(access_token.clone(), AccessToken { grant, expires });
-        Issued { access_token, refresh_token, scopes: self.grants[grant].scopes.clone() }
+        self.access
+            .insert(access_token.clone(), AccessToken { grant, expires });
+        Issued {
+            access_token,
+            refresh_token,
+            scopes: self.grants[grant].scopes.clone(),
+        }
     }
 }
 
@@ -204,7 +234,10 @@ mod tests {
         let access = tokens.refresh(&refresh, now).unwrap().access_token;
         let last = now + ACCESS_TOKEN_LIFE - Duration::from_millis(1);
         assert_eq!(tokens.check(&access, last), Ok(&scopes()));
-        assert_eq!(tokens.check(&access, now + ACCESS_TOKEN_LIFE), Err(AccessError::Expired));
+        assert_eq!(
+            tokens.check(&access, now + ACCESS_TOKEN_LIFE),
+            Err(AccessError::Expired)
+        );
         assert_eq!(tokens.check("made up", now), Err(AccessError::Unknown));
     }
 
@@ -212,10 +245,23 @@ mod tests {
     fn a_refresh_token_stays_unless_rotation_is_on() {
         let now = Instant::now();
         let (mut tokens, refresh) = Tokens::new(scopes(), false);
-        assert!(tokens.refresh(&refresh, now).unwrap().refresh_token.is_none());
+        assert!(
+            tokens
+                .refresh(&refresh, now)
+                .unwrap()
+                .refresh_token
+                .is_none()
+        );
         tokens.rotate = true;
-        let renewed = tokens.refresh(&refresh, now).unwrap().refresh_token.unwrap();
-        assert_eq!(tokens.refresh(&refresh, now).err(), Some(RefreshError::Unknown));
+        let renewed = tokens
+            .refresh(&refresh, now)
+            .unwrap()
+            .refresh_token
+            .unwrap();
+        assert_eq!(
+            tokens.refresh(&refresh, now).err(),
+            Some(RefreshError::Unknown)
+        );
         assert!(tokens.refresh(&renewed, now).is_ok());
     }
 
@@ -225,7 +271,10 @@ mod tests {
         let (mut tokens, _) = Tokens::new(scopes(), false);
         let code = tokens.issue_code("r".into(), "c".into(), scopes(), now);
         assert!(tokens.redeem_code(&code, "r", "c", now).is_ok());
-        assert_eq!(tokens.redeem_code(&code, "r", "c", now).err(), Some(CodeError::Unknown));
+        assert_eq!(
+            tokens.redeem_code(&code, "r", "c", now).err(),
+            Some(CodeError::Unknown)
+        );
         let late = tokens.issue_code("r".into(), "c".into(), scopes(), now);
         let redeemed = tokens.redeem_code(&late, "r", "c", now + CODE_LIFE);
         assert_eq!(redeemed.err(), Some(CodeError::Unknown));
@@ -236,9 +285,15 @@ mod tests {
         let now = Instant::now();
         let (mut tokens, _) = Tokens::new(scopes(), false);
         let code = tokens.issue_code("r".into(), "c".into(), scopes(), now);
-        assert_eq!(tokens.redeem_code(&code, "x", "c", now).err(), Some(CodeError::OtherRedirect));
+        assert_eq!(
+            tokens.redeem_code(&code, "x", "c", now).err(),
+            Some(CodeError::OtherRedirect)
+        );
         let code = tokens.issue_code("r".into(), "c".into(), scopes(), now);
-        assert_eq!(tokens.redeem_code(&code, "r", "x", now).err(), Some(CodeError::WrongVerifier));
+        assert_eq!(
+            tokens.redeem_code(&code, "r", "x", now).err(),
+            Some(CodeError::WrongVerifier)
+        );
     }
 
     #[test]
@@ -247,7 +302,10 @@ mod tests {
         let (mut tokens, refresh) = Tokens::new(scopes(), false);
         let access = tokens.refresh(&refresh, now).unwrap().access_token;
         tokens.revoke_refresh();
-        assert_eq!(tokens.refresh(&refresh, now).err(), Some(RefreshError::Revoked));
+        assert_eq!(
+            tokens.refresh(&refresh, now).err(),
+            Some(RefreshError::Revoked)
+        );
         assert!(tokens.check(&access, now).is_ok());
         tokens.expire_access(now);
         assert_eq!(tokens.check(&access, now), Err(AccessError::Expired));

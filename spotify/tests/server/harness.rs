@@ -18,19 +18,19 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 /// Longer than any step of a test takes; a test that waits longer has failed.
-pub const PATIENCE: Duration = Duration::from_secs(15);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 
-pub struct Stage {
-    pub sim: Sim,
-    pub client: RunningService<RoleClient, ()>,
+pub(crate) struct Stage {
+    pub(crate) sim: Sim,
+    pub(crate) client: RunningService<RoleClient, ()>,
     /// Ends when the server does.
-    pub serving: JoinHandle<()>,
+    pub(crate) serving: JoinHandle<()>,
     http: reqwest::Client,
 }
 
 impl Stage {
     /// Signed in through the environment.
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let sim = Sim::start(SimOptions::default()).await.unwrap();
         let settings = environment(&sim);
         // Never written: credentials from the environment go before it.
@@ -38,7 +38,7 @@ impl Stage {
         Self::with(sim, settings, store).await
     }
 
-    pub async fn with(sim: Sim, settings: Settings, store: TokenStore) -> Self {
+    pub(crate) async fn with(sim: Sim, settings: Settings, store: TokenStore) -> Self {
         let session = Session::new(settings, store).unwrap();
         let (client, serving) = connect(session).await;
         Self {
@@ -50,61 +50,61 @@ impl Stage {
     }
 
     /// Calls a tool, whatever comes of it.
-    pub async fn call(&self, tool: &'static str, arguments: Value) -> CallToolResult {
+    pub(crate) async fn call(&self, tool: &'static str, arguments: Value) -> CallToolResult {
         call(&self.client, tool, arguments).await
     }
 
     /// Calls a tool that must succeed; its structured content.
-    pub async fn ok(&self, tool: &'static str, arguments: Value) -> Value {
+    pub(crate) async fn ok(&self, tool: &'static str, arguments: Value) -> Value {
         let result = self.call(tool, arguments).await;
         assert_ne!(result.is_error, Some(true), "{tool}: {result:?}");
         content(&result)
     }
 
     /// Calls a tool that must fail; the error object.
-    pub async fn error(&self, tool: &'static str, arguments: Value) -> Value {
+    pub(crate) async fn error(&self, tool: &'static str, arguments: Value) -> Value {
         error_of(&self.call(tool, arguments).await)
     }
 
     /// Posts to one of the simulator's controls.
-    pub async fn control(&self, path: &str, body: Value) -> Value {
+    pub(crate) async fn control(&self, path: &str, body: Value) -> Value {
         let url = format!("{}/_sim/{path}", self.sim.url());
         let answer = self.http.post(url).json(&body).send().await.unwrap();
         assert!(answer.status().is_success(), "{path}: {answer:?}");
         answer.json().await.unwrap_or_default()
     }
 
-    pub async fn fault(&self, fault: Value) {
+    pub(crate) async fn fault(&self, fault: Value) {
         self.control("faults", fault).await;
     }
 
     /// Makes a playlist in the simulator; its id.
-    pub async fn playlist(&self, order: Value) -> String {
+    pub(crate) async fn playlist(&self, order: Value) -> String {
         let made = self.control("playlists", order).await;
         made["id"].as_str().unwrap().to_owned()
     }
 
     /// The requests for `endpoint` so far.
-    pub fn requests(&self, endpoint: Endpoint) -> Vec<LoggedRequest> {
+    pub(crate) fn requests(&self, endpoint: Endpoint) -> Vec<LoggedRequest> {
         requests(&self.sim, endpoint)
     }
 
     /// The URIs of some real songs: those of the simulator's full playlist.
-    pub fn songs(&self) -> Vec<String> {
+    pub(crate) fn songs(&self) -> Vec<String> {
         self.sim.playlist_uris(self.sim.full_playlist_id()).unwrap()
     }
 
-    pub fn empty(&self) -> &str {
+    pub(crate) fn empty(&self) -> &str {
         self.sim.empty_playlist_id()
     }
 
-    pub fn full(&self) -> &str {
+    pub(crate) fn full(&self) -> &str {
         self.sim.full_playlist_id()
     }
 }
 
 /// Starts a server for `session`, and a client that is connected to it.
-pub async fn connect(session: Session) -> (RunningService<RoleClient, ()>, JoinHandle<()>) {
+pub(crate) async fn connect(session: Session) -> (RunningService<RoleClient, ()>, JoinHandle<()>) {
     let (ours, theirs) = tokio::io::duplex(64 * 1024);
     let (input, output) = tokio::io::split(theirs);
     let serving = tokio::spawn(async move {
@@ -120,7 +120,7 @@ pub async fn connect(session: Session) -> (RunningService<RoleClient, ()>, JoinH
     (().serve(ours).await.unwrap(), serving)
 }
 
-pub async fn call(
+pub(crate) async fn call(
     client: &RunningService<RoleClient, ()>,
     tool: &'static str,
     arguments: Value,
@@ -133,14 +133,14 @@ pub async fn call(
 }
 
 /// The settings that the environment of a machine without a browser would give.
-pub fn environment(sim: &Sim) -> Settings {
+pub(crate) fn environment(sim: &Sim) -> Settings {
     let mut settings = addresses(sim);
     settings.refresh_token = Some(SecretString::from(sim.refresh_token()));
     settings
 }
 
 /// The settings of a machine where `segue login` is to be used.
-pub fn addresses(sim: &Sim) -> Settings {
+pub(crate) fn addresses(sim: &Sim) -> Settings {
     Settings::from_lookup(|name| match name {
         "SPOTIFY_API_URL" => Some(format!("{}/v1", sim.url())),
         "SPOTIFY_ACCOUNTS_URL" => Some(sim.url().to_owned()),
@@ -150,21 +150,21 @@ pub fn addresses(sim: &Sim) -> Settings {
     .unwrap()
 }
 
-pub fn requests(sim: &Sim, endpoint: Endpoint) -> Vec<LoggedRequest> {
+pub(crate) fn requests(sim: &Sim, endpoint: Endpoint) -> Vec<LoggedRequest> {
     let mut all = sim.requests();
     all.retain(|request| request.endpoint == endpoint);
     all
 }
 
 /// The structured content, which the text must repeat.
-pub fn content(result: &CallToolResult) -> Value {
+pub(crate) fn content(result: &CallToolResult) -> Value {
     let structured = result.structured_content.clone().unwrap();
     let text = &result.content[0].as_text().unwrap().text;
     assert_eq!(serde_json::from_str::<Value>(text).unwrap(), structured);
     structured
 }
 
-pub fn error_of(result: &CallToolResult) -> Value {
+pub(crate) fn error_of(result: &CallToolResult) -> Value {
     assert_eq!(result.is_error, Some(true), "{result:?}");
     let error = content(result)["error"].clone();
     assert!(error["message"].as_str().unwrap().len() > 10, "{error}");
@@ -172,7 +172,7 @@ pub fn error_of(result: &CallToolResult) -> Value {
 }
 
 /// Waits until `condition` holds, and panics if that takes too long.
-pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let wait = async {
         while !condition() {
             tokio::time::sleep(Duration::from_millis(2)).await;
@@ -185,7 +185,7 @@ pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
 }
 
 /// The error object that a wrong argument must give.
-pub async fn refuses(stage: &Stage, tool: &'static str, arguments: Value) {
+pub(crate) async fn refuses(stage: &Stage, tool: &'static str, arguments: Value) {
     let before = stage.sim.requests().len();
     let error = stage.error(tool, arguments.clone()).await;
     assert_eq!(

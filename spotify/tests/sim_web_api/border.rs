@@ -16,8 +16,18 @@ async fn it_says_plainly_what_it_is() {
     assert_eq!(page["what"], WHAT_THIS_IS);
     for path in ["/", "/v1/me", "/nowhere"] {
         let response = client.request(Method::GET, path).send().await.unwrap();
-        assert!(response.headers()["server"].to_str().unwrap().starts_with("segue-sim/"), "{path}");
-        assert_eq!(response.headers()["x-segue-simulated"], WHAT_THIS_IS, "{path}");
+        assert!(
+            response.headers()["server"]
+                .to_str()
+                .unwrap()
+                .starts_with("segue-sim/"),
+            "{path}"
+        );
+        assert_eq!(
+            response.headers()["x-segue-simulated"],
+            WHAT_THIS_IS,
+            "{path}"
+        );
     }
 }
 
@@ -40,17 +50,28 @@ async fn ready_names_all_a_client_needs_and_debug_hides_the_token() {
 async fn slashes_too_many_do_no_harm() {
     let client = Client::new().await;
     assert_eq!(client.get("/v1/me/").await.0, StatusCode::OK);
-    assert_eq!(client.get("//v1//search/?q=a&type=track").await.0, StatusCode::OK);
+    assert_eq!(
+        client.get("//v1//search/?q=a&type=track").await.0,
+        StatusCode::OK
+    );
 }
 
 #[tokio::test]
 async fn a_request_addressed_to_another_host_is_refused() {
     let client = Client::new().await;
     for host in ["evil.example", "10.0.0.1:80"] {
-        let request = client.request(Method::GET, "/_sim/state").header("Host", host);
-        assert_eq!(request.send().await.unwrap().status(), StatusCode::FORBIDDEN, "{host}");
+        let request = client
+            .request(Method::GET, "/_sim/state")
+            .header("Host", host);
+        assert_eq!(
+            request.send().await.unwrap().status(),
+            StatusCode::FORBIDDEN,
+            "{host}"
+        );
     }
-    let request = client.request(Method::GET, "/_sim/state").header("Host", "localhost:1");
+    let request = client
+        .request(Method::GET, "/_sim/state")
+        .header("Host", "localhost:1");
     assert_eq!(request.send().await.unwrap().status(), StatusCode::OK);
 }
 
@@ -59,19 +80,41 @@ async fn bodies_have_a_limit() {
     let client = Client::new().await;
     let body = "x".repeat((1 << 20) + 1);
     let path = client.items_path(client.sim.empty_playlist_id());
-    let response = client.request(Method::POST, &path).body(body.clone()).send().await.unwrap();
+    let response = client
+        .request(Method::POST, &path)
+        .body(body.clone())
+        .send()
+        .await
+        .unwrap();
     assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
-    let response = client.request(Method::POST, "/_sim/faults").body(body).send().await.unwrap();
+    let response = client
+        .request(Method::POST, "/_sim/faults")
+        .body(body)
+        .send()
+        .await
+        .unwrap();
     assert!(response.status().is_client_error());
 }
 
 #[tokio::test]
 async fn a_catalogue_can_be_brought_along() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
-    writeln!(file, "id,name,artists,album,release_date,duration_ms,explicit,popularity,isrc").unwrap();
-    writeln!(file, "1234567890123456789012,Only Song,Nobody; Someone,,,1000,false,1,").unwrap();
+    writeln!(
+        file,
+        "id,name,artists,album,release_date,duration_ms,explicit,popularity,isrc"
+    )
+    .unwrap();
+    writeln!(
+        file,
+        "1234567890123456789012,Only Song,Nobody; Someone,,,1000,false,1,"
+    )
+    .unwrap();
     let catalog = CatalogSource::File(file.path().to_owned());
-    let client = Client::with(SimOptions { catalog, ..SimOptions::default() }).await;
+    let client = Client::with(SimOptions {
+        catalog,
+        ..SimOptions::default()
+    })
+    .await;
     let (_, song) = client.get("/v1/tracks/1234567890123456789012").await;
     assert_eq!(song["artists"][1]["name"], "Someone");
     assert_eq!(song["album"]["release_date"], "0000");
@@ -82,11 +125,19 @@ async fn a_catalogue_can_be_brought_along() {
 #[tokio::test]
 async fn a_missing_catalogue_and_a_taken_port_are_errors() {
     let catalog = CatalogSource::File("/nowhere/songs.csv".into());
-    let missing = Sim::start(SimOptions { catalog, ..SimOptions::default() }).await;
+    let missing = Sim::start(SimOptions {
+        catalog,
+        ..SimOptions::default()
+    })
+    .await;
     assert!(matches!(missing.err(), Some(SimError::Catalog(_))));
     let first = Sim::start(SimOptions::default()).await.unwrap();
     let port = first.url().rsplit(':').next().unwrap().parse().unwrap();
-    let second = Sim::start(SimOptions { port, ..SimOptions::default() }).await;
+    let second = Sim::start(SimOptions {
+        port,
+        ..SimOptions::default()
+    })
+    .await;
     assert!(matches!(second.err(), Some(SimError::Listen(_))));
 }
 
@@ -102,9 +153,20 @@ async fn it_ends_when_asked_with_a_connection_open() {
 #[tokio::test]
 async fn a_request_that_would_take_for_ever_does_not_keep_it_from_ending() {
     let client = Client::new().await;
-    client.control("/_sim/faults", json!({"endpoint": "me", "latency_ms": 600_000})).await;
+    client
+        .control(
+            "/_sim/faults",
+            json!({"endpoint": "me", "latency_ms": 600_000}),
+        )
+        .await;
     let request = tokio::spawn(client.request(Method::GET, "/v1/me").send());
-    let asked = || client.sim.requests().iter().any(|request| request.path == "/v1/me");
+    let asked = || {
+        client
+            .sim
+            .requests()
+            .iter()
+            .any(|request| request.path == "/v1/me")
+    };
     eventually("the request is in flight", asked).await;
     let ended = tokio::time::timeout(Duration::from_secs(10), client.sim.shutdown());
     ended.await.unwrap().unwrap();

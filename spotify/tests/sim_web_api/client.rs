@@ -26,8 +26,15 @@ impl Client {
 
     pub(crate) async fn with(options: SimOptions) -> Self {
         let sim = Sim::start(options).await.unwrap();
-        let http = reqwest::Client::builder().redirect(redirect::Policy::none()).build().unwrap();
-        let mut client = Self { sim, http, token: String::new() };
+        let http = reqwest::Client::builder()
+            .redirect(redirect::Policy::none())
+            .build()
+            .unwrap();
+        let mut client = Self {
+            sim,
+            http,
+            token: String::new(),
+        };
         let refresh_token = client.sim.refresh_token().to_owned();
         let (status, body) = client.refresh(&refresh_token).await;
         assert_eq!(status, StatusCode::OK, "{body}");
@@ -42,7 +49,8 @@ impl Client {
 
     /// A request without it.
     pub(crate) fn anonymous(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http.request(method, format!("{}{path}", self.sim.url()))
+        self.http
+            .request(method, format!("{}{path}", self.sim.url()))
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -55,13 +63,25 @@ impl Client {
 
     /// Follows a link that the simulator gave.
     pub(crate) async fn follow(&self, link: &Value) -> Answer {
-        let path = link.as_str().unwrap().strip_prefix(self.sim.url()).unwrap().to_owned();
+        let path = link
+            .as_str()
+            .unwrap()
+            .strip_prefix(self.sim.url())
+            .unwrap()
+            .to_owned();
         self.get(&path).await
     }
 
     /// Asks the token endpoint.
     pub(crate) async fn token(&self, form: &[(&str, &str)]) -> Answer {
-        answer(self.anonymous(Method::POST, "/api/token").form(form).send().await.unwrap()).await
+        answer(
+            self.anonymous(Method::POST, "/api/token")
+                .form(form)
+                .send()
+                .await
+                .unwrap(),
+        )
+        .await
     }
 
     pub(crate) async fn refresh(&self, refresh_token: &str) -> Answer {
@@ -83,7 +103,9 @@ impl Client {
     /// A new playlist that holds `tracks` songs; returns its id.
     pub(crate) async fn playlist_of(&self, tracks: usize) -> String {
         let uris = self.some_uris(tracks);
-        let made = self.control("/_sim/playlists", json!({"name": "Test", "uris": uris})).await;
+        let made = self
+            .control("/_sim/playlists", json!({"name": "Test", "uris": uris}))
+            .await;
         made["id"].as_str().unwrap().to_owned()
     }
 

@@ -27,20 +27,30 @@ impl Document {
     fn check(&self, method: &str, path: &str, answer: &Answer) {
         let (status, body) = answer;
         let schema = &self.0["paths"][path][method][status.as_str()];
-        assert!(schema.is_object(), "the document has no {status} for {method} {path}: {body}");
+        assert!(
+            schema.is_object(),
+            "the document has no {status} for {method} {path}: {body}"
+        );
         let mut faults: Vec<String> = self
             .validator(schema)
             .iter_errors(body)
             .map(|error| format!("{}: {error}", error.instance_path()))
             .collect();
         self.compare(schema, body, "", &mut faults);
-        assert!(faults.is_empty(), "{method} {path} {status}:\n{}\n{body:#}", faults.join("\n"));
+        assert!(
+            faults.is_empty(),
+            "{method} {path} {status}:\n{}\n{body:#}",
+            faults.join("\n")
+        );
     }
 
     fn validator(&self, schema: &Value) -> Validator {
         let mut root = schema.clone();
         root["components"] = self.0["components"].clone();
-        jsonschema::options().should_validate_formats(true).build(&root).unwrap()
+        jsonschema::options()
+            .should_validate_formats(true)
+            .build(&root)
+            .unwrap()
     }
 
     /// Hardly any field is required by the document, so that validation alone would pass `{}`. This
@@ -58,7 +68,8 @@ impl Document {
                     }
                 }
                 for (name, schema) in &fields {
-                    let may_lack = schema["deprecated"] == true || OCCASIONAL.contains(&name.as_str());
+                    let may_lack =
+                        schema["deprecated"] == true || OCCASIONAL.contains(&name.as_str());
                     if !may_lack && !object.contains_key(name) {
                         faults.push(format!("{at}/{name}: missing"));
                     }
@@ -84,15 +95,25 @@ impl Document {
         for part in parts.chain(schema["oneOf"].as_array().and_then(|choice| choice.first())) {
             self.collect(part, fields);
         }
-        fields.extend(schema["properties"].as_object().cloned().unwrap_or_default());
+        fields.extend(
+            schema["properties"]
+                .as_object()
+                .cloned()
+                .unwrap_or_default(),
+        );
     }
 }
 
 #[tokio::test]
 async fn songs() {
     let (client, document) = (Client::new().await, Document::open());
-    let found = client.get("/v1/search?q=love&type=track&limit=10&offset=10").await;
-    assert_eq!(found.1["tracks"]["items"].as_array().map(Vec::len), Some(10));
+    let found = client
+        .get("/v1/search?q=love&type=track&limit=10&offset=10")
+        .await;
+    assert_eq!(
+        found.1["tracks"]["items"].as_array().map(Vec::len),
+        Some(10)
+    );
     document.check("get", "/search", &found);
 
     let uri = &client.some_uris(1)[0];
@@ -105,7 +126,12 @@ async fn songs() {
 #[tokio::test]
 async fn the_user_and_the_playlists() {
     let (client, document) = (Client::new().await, Document::open());
-    client.control("/_sim/playlists", json!({"name": "Theirs", "owner": "other"})).await;
+    client
+        .control(
+            "/_sim/playlists",
+            json!({"name": "Theirs", "owner": "other"}),
+        )
+        .await;
     document.check("get", "/me", &client.get("/v1/me").await);
 
     let mine = client.get("/v1/me/playlists").await;
@@ -149,14 +175,28 @@ async fn the_items_of_a_playlist() {
 #[tokio::test]
 async fn refusals() {
     let (client, document) = (Client::new().await, Document::open());
-    let anonymous = client.anonymous(Method::GET, "/v1/me").send().await.unwrap();
+    let anonymous = client
+        .anonymous(Method::GET, "/v1/me")
+        .send()
+        .await
+        .unwrap();
     document.check("get", "/me", &super::client::answer(anonymous).await);
 
-    client.control("/_sim/faults", json!({"endpoint": "search", "status": 429})).await;
-    document.check("get", "/search", &client.get("/v1/search?q=a&type=track").await);
+    client
+        .control("/_sim/faults", json!({"endpoint": "search", "status": 429}))
+        .await;
+    document.check(
+        "get",
+        "/search",
+        &client.get("/v1/search?q=a&type=track").await,
+    );
 
     client.control("/_sim/tokens", json!({"scopes": []})).await;
-    document.check("get", "/me/playlists", &client.get("/v1/me/playlists").await);
+    document.check(
+        "get",
+        "/me/playlists",
+        &client.get("/v1/me/playlists").await,
+    );
 }
 
 /// The check itself would notice.
@@ -169,9 +209,16 @@ fn a_wrong_answer_is_found_out() {
         document.compare(&schema, &value, "", &mut faults);
         faults
     };
-    assert_eq!(faults(json!({"href": "h", "total": 1})), Vec::<String>::new());
+    assert_eq!(
+        faults(json!({"href": "h", "total": 1})),
+        Vec::<String>::new()
+    );
     assert_eq!(faults(json!({"href": "h"})), ["/total: missing"]);
     let unknown = faults(json!({"href": "h", "total": 1, "sum": 1}));
     assert_eq!(unknown, ["/sum: unknown to the document"]);
-    assert!(!document.validator(&schema).is_valid(&json!({"href": "h", "total": "1"})));
+    assert!(
+        !document
+            .validator(&schema)
+            .is_valid(&json!({"href": "h", "total": "1"}))
+    );
 }

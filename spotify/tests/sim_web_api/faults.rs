@@ -22,7 +22,10 @@ impl Client {
 
     /// How many songs the empty playlist holds by now.
     fn added(&self) -> usize {
-        self.sim.playlist_uris(self.sim.empty_playlist_id()).unwrap().len()
+        self.sim
+            .playlist_uris(self.sim.empty_playlist_id())
+            .unwrap()
+            .len()
     }
 
     fn last(&self) -> LoggedRequest {
@@ -33,27 +36,43 @@ impl Client {
 #[tokio::test]
 async fn a_refusal_has_no_effect_and_says_when_to_come_back() {
     let client = Client::new().await;
-    client.order(json!({"endpoint": "add_items", "status": 429, "retry_after": 7})).await;
+    client
+        .order(json!({"endpoint": "add_items", "status": 429, "retry_after": 7}))
+        .await;
     let refused = client.add_one().await.unwrap();
     assert_eq!(refused.headers()["retry-after"], "7");
-    assert_refused(&super::client::answer(refused).await, 429, "API rate limit exceeded");
+    assert_refused(
+        &super::client::answer(refused).await,
+        429,
+        "API rate limit exceeded",
+    );
     assert_eq!((client.added(), client.last().took_effect), (0, false));
-    assert_eq!(client.add_one().await.unwrap().status(), StatusCode::CREATED);
+    assert_eq!(
+        client.add_one().await.unwrap().status(),
+        StatusCode::CREATED
+    );
     assert_eq!(client.added(), 1);
 }
 
 #[tokio::test]
 async fn the_token_endpoint_refuses_in_its_own_words() {
     let client = Client::new().await;
-    client.order(json!({"endpoint": "token", "status": 503})).await;
+    client
+        .order(json!({"endpoint": "token", "status": 503}))
+        .await;
     let (status, body) = client.refresh(client.sim.refresh_token()).await;
-    assert_eq!((status.as_u16(), &body["error"]), (503, &json!("temporarily_unavailable")));
+    assert_eq!(
+        (status.as_u16(), &body["error"]),
+        (503, &json!("temporarily_unavailable"))
+    );
 }
 
 #[tokio::test]
 async fn skip_and_count_choose_the_requests() {
     let client = Client::new().await;
-    client.order(json!([{"endpoint": "me", "status": 500, "skip": 1, "count": 2}])).await;
+    client
+        .order(json!([{"endpoint": "me", "status": 500, "skip": 1, "count": 2}]))
+        .await;
     let mut statuses = Vec::new();
     for _ in 0..4 {
         statuses.push(client.get("/v1/me").await.0.as_u16());
@@ -64,20 +83,31 @@ async fn skip_and_count_choose_the_requests() {
 #[tokio::test]
 async fn any_hits_everything_until_it_is_cleared() {
     let client = Client::new().await;
-    client.order(json!({"endpoint": "any", "status": 502, "count": 0})).await;
+    client
+        .order(json!({"endpoint": "any", "status": 502, "count": 0}))
+        .await;
     for path in ["/v1/me", "/v1/me/playlists", "/v1/search?q=a&type=track"] {
         assert_eq!(client.get(path).await.0, StatusCode::BAD_GATEWAY, "{path}");
     }
     let (_, state) = client.get("/_sim/state").await;
-    assert_eq!(state["faults"], json!([{"endpoint": "any", "count": 0, "skip": 0, "status": 502}]));
-    client.request(Method::DELETE, "/_sim/faults").send().await.unwrap();
+    assert_eq!(
+        state["faults"],
+        json!([{"endpoint": "any", "count": 0, "skip": 0, "status": 502}])
+    );
+    client
+        .request(Method::DELETE, "/_sim/faults")
+        .send()
+        .await
+        .unwrap();
     assert_eq!(client.get("/v1/me").await.0, StatusCode::OK);
 }
 
 #[tokio::test]
 async fn a_drop_before_leaves_nothing_behind() {
     let client = Client::new().await;
-    client.order(json!({"endpoint": "add_items", "drop": "before"})).await;
+    client
+        .order(json!({"endpoint": "add_items", "drop": "before"}))
+        .await;
     assert!(client.add_one().await.is_err());
     let last = client.last();
     assert_eq!((client.added(), last.took_effect), (0, false));
@@ -87,7 +117,9 @@ async fn a_drop_before_leaves_nothing_behind() {
 #[tokio::test]
 async fn a_drop_after_is_an_add_that_nobody_knows_of() {
     let client = Client::new().await;
-    client.order(json!({"endpoint": "add_items", "drop": "after"})).await;
+    client
+        .order(json!({"endpoint": "add_items", "drop": "after"}))
+        .await;
     assert!(client.add_one().await.is_err());
     let last = client.last();
     assert_eq!((client.added(), last.took_effect), (1, true));
@@ -109,26 +141,36 @@ async fn latency_delays_the_answer() {
 #[tokio::test]
 async fn a_client_that_hangs_up_before_the_effect_takes_its_request_along() {
     let client = Client::new().await;
-    client.order(json!({"endpoint": "add_items", "latency_ms": 600_000})).await;
+    client
+        .order(json!({"endpoint": "add_items", "latency_ms": 600_000}))
+        .await;
     tokio::select! {
         _ = client.add_one() => panic!("it can't have been answered"),
         () = eventually("the request is in flight", || client.last().outcome == Outcome::InFlight
             && client.last().uris.is_some()) => {}
     }
-    eventually("the request is gone", || client.last().outcome == Outcome::Dropped).await;
+    eventually("the request is gone", || {
+        client.last().outcome == Outcome::Dropped
+    })
+    .await;
     assert_eq!((client.added(), client.last().took_effect), (0, false));
 }
 
 #[tokio::test]
 async fn a_client_that_hangs_up_after_the_effect_leaves_it_behind() {
     let client = Client::new().await;
-    client.order(json!({"endpoint": "add_items", "latency_after_ms": 600_000})).await;
+    client
+        .order(json!({"endpoint": "add_items", "latency_after_ms": 600_000}))
+        .await;
     tokio::select! {
         _ = client.add_one() => panic!("it can't have been answered"),
         () = eventually("the add took effect", || client.last().took_effect) => {}
     }
     assert_eq!(client.added(), 1);
-    eventually("the request is gone", || client.last().outcome == Outcome::Dropped).await;
+    eventually("the request is gone", || {
+        client.last().outcome == Outcome::Dropped
+    })
+    .await;
     assert_eq!(client.last().status, None);
 }
 
@@ -137,7 +179,9 @@ async fn bodies_are_spoiled_after_the_effect() {
     let client = Client::new().await;
     let mut adds = 0;
     for kind in ["malformed", "truncated", "empty"] {
-        client.order(json!({"endpoint": "add_items", "body": kind})).await;
+        client
+            .order(json!({"endpoint": "add_items", "body": kind}))
+            .await;
         let response = client.add_one().await.unwrap();
         assert_eq!(response.status(), StatusCode::CREATED, "{kind}");
         adds += 1;
@@ -154,11 +198,16 @@ async fn bodies_are_spoiled_after_the_effect() {
 #[tokio::test]
 async fn a_huge_body_is_the_right_answer_and_64_mib() {
     let client = Client::new().await;
-    client.order(json!({"endpoint": "me", "body": "huge"})).await;
+    client
+        .order(json!({"endpoint": "me", "body": "huge"}))
+        .await;
     let response = client.request(Method::GET, "/v1/me").send().await.unwrap();
     let body = response.bytes().await.unwrap();
     assert!(body.len() > 64 << 20);
-    assert_eq!(serde_json::from_slice::<Value>(&body).unwrap(), client.get("/v1/me").await.1);
+    assert_eq!(
+        serde_json::from_slice::<Value>(&body).unwrap(),
+        client.get("/v1/me").await.1
+    );
 }
 
 #[tokio::test]
@@ -170,7 +219,9 @@ async fn orders_that_cannot_be_served_are_refused_whole() {
         json!([{"endpoint": "me", "status": 500}, {"endpoint": "me"}]),
         json!("me"),
     ] {
-        let (status, body) = client.send(Method::POST, "/_sim/faults", order.clone()).await;
+        let (status, body) = client
+            .send(Method::POST, "/_sim/faults", order.clone())
+            .await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{order}: {body}");
     }
     assert_eq!(client.get("/_sim/state").await.1["faults"], json!([]));
@@ -179,7 +230,11 @@ async fn orders_that_cannot_be_served_are_refused_whole() {
 #[tokio::test]
 async fn the_log_lists_what_was_asked() {
     let client = Client::new().await;
-    client.request(Method::DELETE, "/_sim/requests").send().await.unwrap();
+    client
+        .request(Method::DELETE, "/_sim/requests")
+        .send()
+        .await
+        .unwrap();
     client.get("/v1/search?q=a%20b&type=track").await;
     client.add_one().await.unwrap();
     let (_, log) = client.get("/_sim/requests").await;
@@ -200,7 +255,10 @@ async fn the_log_lists_what_was_asked() {
         assert_eq!(search[field], value, "{field}");
     }
     assert_eq!(search.get("uris"), None);
-    assert_eq!((&add["endpoint"], &add["took_effect"]), (&json!("add_items"), &json!(true)));
+    assert_eq!(
+        (&add["endpoint"], &add["took_effect"]),
+        (&json!("add_items"), &json!(true))
+    );
     assert_eq!(add["uris"], json!(client.some_uris(1)));
     assert!(!log.to_string().contains("Bearer"));
 }

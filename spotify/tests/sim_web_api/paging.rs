@@ -25,18 +25,32 @@ async fn a_playlist_of_1001_songs_has_21_pages_in_order() {
     let client = Client::new().await;
     let id = client.playlist_of(1_001).await;
     let (items, pages) = walk(&client, &format!("{}?limit=50", client.items_path(&id))).await;
-    let uris: Vec<&str> = items.iter().map(|item| item["item"]["uri"].as_str().unwrap()).collect();
-    assert_eq!((uris, pages), (client.some_uris(1_001).iter().map(String::as_str).collect(), 21));
+    let uris: Vec<&str> = items
+        .iter()
+        .map(|item| item["item"]["uri"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        (uris, pages),
+        (
+            client.some_uris(1_001).iter().map(String::as_str).collect(),
+            21
+        )
+    );
 }
 
 #[tokio::test]
 async fn pages_have_20_items_unless_asked() {
     let client = Client::new().await;
     let id = client.playlist_of(45).await;
-    let (_, page) = client.get(&format!("{}?offset=20", client.items_path(&id))).await;
+    let (_, page) = client
+        .get(&format!("{}?offset=20", client.items_path(&id)))
+        .await;
     assert_eq!(page["items"].as_array().map(Vec::len), Some(20));
     let (_, back) = client.follow(&page["previous"]).await;
-    assert_eq!((&back["offset"], &back["previous"]), (&json!(0), &Value::Null));
+    assert_eq!(
+        (&back["offset"], &back["previous"]),
+        (&json!(0), &Value::Null)
+    );
 }
 
 #[tokio::test]
@@ -72,10 +86,19 @@ async fn limits_and_offsets_out_of_range_are_refused() {
 async fn a_client_can_ask_for_some_fields_only() {
     let client = Client::new().await;
     let items = client.items_path(client.sim.full_playlist_id());
-    let (_, page) = client.get(&format!("{items}?limit=1&fields=total,items(item.uri)")).await;
-    assert_eq!(page, json!({"total": 12, "items": [{"item": {"uri": client.some_uris(1)[0]}}]}));
+    let (_, page) = client
+        .get(&format!("{items}?limit=1&fields=total,items(item.uri)"))
+        .await;
+    assert_eq!(
+        page,
+        json!({"total": 12, "items": [{"item": {"uri": client.some_uris(1)[0]}}]})
+    );
     let playlist = format!("/v1/playlists/{}?fields", client.sim.full_playlist_id());
     let (_, page) = client.get(&format!("{playlist}=items.total")).await;
     assert_eq!(page, json!({"items": {"total": 12}}));
-    assert_refused(&client.get(&format!("{playlist}=items(")).await, 400, "Invalid fields");
+    assert_refused(
+        &client.get(&format!("{playlist}=items(")).await,
+        400,
+        "Invalid fields",
+    );
 }

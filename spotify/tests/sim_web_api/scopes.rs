@@ -10,7 +10,12 @@ const MISSING: &str = "Insufficient client scope";
 #[tokio::test]
 async fn reading_playlists_asks_for_a_scope() {
     let client = Client::new().await;
-    client.control("/_sim/tokens", json!({"scopes": ["playlist-modify-private"]})).await;
+    client
+        .control(
+            "/_sim/tokens",
+            json!({"scopes": ["playlist-modify-private"]}),
+        )
+        .await;
     let items = client.items_path(client.sim.full_playlist_id());
     let playlist = format!("/v1/playlists/{}", client.sim.full_playlist_id());
     for path in ["/v1/me/playlists", &items, &playlist] {
@@ -24,14 +29,30 @@ async fn reading_playlists_asks_for_a_scope() {
 #[tokio::test]
 async fn public_and_private_playlists_have_a_scope_each() {
     let client = Client::new().await;
-    client.control("/_sim/tokens", json!({"scopes": ["playlist-modify-public"]})).await;
-    let create = |public| client.send(Method::POST, "/v1/me/playlists", json!({"name": "P", "public": public}));
+    client
+        .control(
+            "/_sim/tokens",
+            json!({"scopes": ["playlist-modify-public"]}),
+        )
+        .await;
+    let create = |public| {
+        client.send(
+            Method::POST,
+            "/v1/me/playlists",
+            json!({"name": "P", "public": public}),
+        )
+    };
     assert_eq!(create(true).await.0, StatusCode::CREATED);
     assert_refused(&create(false).await, 403, MISSING);
     let private = client.items_path(client.sim.empty_playlist_id());
-    let add = client.send(Method::POST, &private, json!({"uris": client.some_uris(1)})).await;
+    let add = client
+        .send(Method::POST, &private, json!({"uris": client.some_uris(1)}))
+        .await;
     assert_refused(&add, 403, MISSING);
-    assert_eq!(client.sim.playlist_uris(client.sim.empty_playlist_id()), Some(Vec::new()));
+    assert_eq!(
+        client.sim.playlist_uris(client.sim.empty_playlist_id()),
+        Some(Vec::new())
+    );
 }
 
 #[tokio::test]
@@ -40,7 +61,9 @@ async fn collaborative_playlists_are_listed_with_a_scope_of_their_own() {
     let shared = json!({"name": "Ours", "owner": "other", "writable": true});
     client.control("/_sim/playlists", shared).await;
     assert_eq!(client.get("/v1/me/playlists").await.1["total"], 3);
-    client.control("/_sim/tokens", json!({"scopes": ["playlist-read-private"]})).await;
+    client
+        .control("/_sim/tokens", json!({"scopes": ["playlist-read-private"]}))
+        .await;
     assert_eq!(client.get("/v1/me/playlists").await.1["total"], 2);
 }
 

@@ -7,13 +7,24 @@ use super::client::{Client, assert_refused};
 #[tokio::test]
 async fn a_song_is_found_by_its_isrc() {
     let client = Client::new().await;
-    let (_, page) = client.get(&client.items_path(client.sim.full_playlist_id())).await;
+    let (_, page) = client
+        .get(&client.items_path(client.sim.full_playlist_id()))
+        .await;
     let song = &page["items"][0]["item"];
     let isrc = song["external_ids"]["isrc"].as_str().unwrap();
-    let (_, found) = client.get(&format!("/v1/search?q=isrc:{isrc}&type=track")).await;
+    let (_, found) = client
+        .get(&format!("/v1/search?q=isrc:{isrc}&type=track"))
+        .await;
     let ids = found["tracks"]["items"].as_array().unwrap();
-    assert!(ids.iter().any(|found| found["id"] == song["id"]), "{found:#}");
-    assert!(ids.iter().all(|found| found["external_ids"]["isrc"] == isrc), "{found:#}");
+    assert!(
+        ids.iter().any(|found| found["id"] == song["id"]),
+        "{found:#}"
+    );
+    assert!(
+        ids.iter()
+            .all(|found| found["external_ids"]["isrc"] == isrc),
+        "{found:#}"
+    );
 }
 
 #[tokio::test]
@@ -44,6 +55,10 @@ async fn a_search_without_sense_is_refused() {
         ("q=a&type=song", "Bad search type field song"),
         ("q=a&type=album", "The simulator searches tracks only"),
     ] {
-        assert_refused(&client.get(&format!("/v1/search?{query}")).await, 400, message);
+        assert_refused(
+            &client.get(&format!("/v1/search?{query}")).await,
+            400,
+            message,
+        );
     }
 }

@@ -10,15 +10,20 @@ mod wheel;
 
 use std::{
     env,
+    ffi::{OsStr, OsString},
+    io,
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
 };
 
-use tokio::{process::Command, time::timeout};
+use tokio::{
+    process::Command,
+    time::{sleep, timeout},
+};
 
 use self::cache::Cache;
-use super::error::EngineError;
+use super::{error::EngineError, process::only_plain_environment};
 
 /// The version of the Temporal CLI that Segue fetches, and that its tests run against.
 pub const CLI_VERSION: &str = "1.9.1";
@@ -29,6 +34,9 @@ const OLDEST_SERVER: (u32, u32) = (1, 29);
 
 /// `temporal --version` takes 0.15 s with a cold disk cache.
 const VERSION_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The wait before a file that is busy is run again.
+const BUSY_PAUSE: Duration = Duration::from_millis(10);
 
 /// Where the Temporal CLI may be fetched from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +59,7 @@ pub(super) struct Search<'a> {
     /// The path that the configuration names. Nothing else is tried if it is set.
     pub(super) configured: Option<&'a Path>,
     /// The folders of `PATH`, or none.
-    pub(super) path: Option<std::ffi::OsString>,
+    pub(super) path: Option<OsString>,
     /// Segue's cache.
     pub(super) cache: &'a Path,
     /// What to fetch from, in order.
@@ -92,7 +100,7 @@ async fn configured(path: &Path) -> Result<PathBuf, EngineError> {
     Ok(absolute)
 }
 
-async fn on_path(path: Option<&std::ffi::OsStr>) -> Option<PathBuf> {
+async fn on_path(path: Option<&OsStr>) -> Option<PathBuf> {
     for folder in env::split_paths(path?).filter(|folder| folder.is_absolute()) {
         let candidate = folder.join(executable_name());
         if !candidate.is_file() {
@@ -160,11 +168,21 @@ async fn server_version(temporal: &Path) -> Result<(u32, u32), String> {
         .arg("--version")
         .stdin(Stdio::null())
         .kill_on_drop(true);
-    super::process::only_plain_environment(command.as_std_mut());
-    let output = timeout(VERSION_PATIENCE, command.output())
-        .await
-        .map_err(|_| format!("it does not say its version within {VERSION_PATIENCE:?}"))?
-        .map_err(|error| format!("it cannot be run: {error}"))?;
+    only_plain_environment(command.as_std_mut());
+    let output = timeout(VERSION_PATIENCE, async {
+        loop {
+            match command.output().await {
+                // A file just written is still open in any process that was being started then.
+                Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => {
+                    sleep(BUSY_PAUSE).await;
+                }
+                output => return output,
+            }
+        }
+    })
+    .await
+    .map_err(|_| format!("it does not say its version within {VERSION_PATIENCE:?}"))?
+    .map_err(|error| format!("it cannot be run: {error}"))?;
     parse_server_version(&String::from_utf8_lossy(&output.stdout))
         .ok_or_else(|| format!("it does not say a Temporal version ({})", output.status))
 }

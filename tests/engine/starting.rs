@@ -1,12 +1,9 @@
 //! What a user sees when the engine starts for the first time, can't start, or is a server of
 //! their own.
-#![cfg(unix)]
-
-mod engine_support;
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
-use engine_support::Sandbox;
+use crate::sandbox::Sandbox;
 
 /// The fetched CLI in the cache.
 fn cached_cli(cache: &Path) -> std::path::PathBuf {

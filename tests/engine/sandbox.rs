@@ -13,39 +13,39 @@ use sysinfo::{
 };
 
 /// Long enough for the first test to fetch the Temporal CLI; a test that works never waits so long.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A home in a temporary folder. Its processes end with it, whatever the test did.
-pub struct Sandbox {
-    pub home: tempfile::TempDir,
-    pub cache: PathBuf,
+pub(crate) struct Sandbox {
+    pub(crate) home: tempfile::TempDir,
+    pub(crate) cache: PathBuf,
 }
 
 /// A process that uses the engine.
-pub struct User {
+pub(crate) struct User {
     child: Child,
     lines: mpsc::Receiver<String>,
 }
 
 impl Sandbox {
     /// A new home, with the cache that all tests share under `target/`.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with_cache(target_dir().join("segue-cache"))
     }
 
     /// A new home, with a cache of its own.
-    pub fn with_cache(cache: PathBuf) -> Self {
+    pub(crate) fn with_cache(cache: PathBuf) -> Self {
         let home = tempfile::tempdir().expect("a temporary folder");
         Self { home, cache }
     }
 
     /// Starts a process that uses the engine.
-    pub fn user(&self) -> User {
+    pub(crate) fn user(&self) -> User {
         self.user_with(|_| {})
     }
 
     /// Starts a process that uses the engine, after `change` to its command.
-    pub fn user_with(&self, change: impl FnOnce(&mut Command)) -> User {
+    pub(crate) fn user_with(&self, change: impl FnOnce(&mut Command)) -> User {
         let mut command = Command::new(user_program());
         command
             .args(["use", "--cache"])
@@ -74,7 +74,7 @@ impl Sandbox {
         User { child, lines }
     }
 
-    pub fn engine_dir(&self) -> PathBuf {
+    pub(crate) fn engine_dir(&self) -> PathBuf {
         self.home
             .path()
             .canonicalize()
@@ -83,13 +83,13 @@ impl Sandbox {
     }
 
     /// What `engine.json` says, if it is there and whole.
-    pub fn state(&self) -> Option<serde_json::Value> {
+    pub(crate) fn state(&self) -> Option<serde_json::Value> {
         let text = std::fs::read(self.engine_dir().join("engine.json")).ok()?;
         serde_json::from_slice(&text).ok()
     }
 
     /// The dev servers on this home's database.
-    pub fn engines(&self) -> Vec<Pid> {
+    pub(crate) fn engines(&self) -> Vec<Pid> {
         let database = self.engine_dir().join("engine.db");
         processes(|line| {
             line.iter().any(|word| word == "start-dev")
@@ -98,7 +98,7 @@ impl Sandbox {
     }
 
     /// The supervisors of this home.
-    pub fn supervisors(&self) -> Vec<Pid> {
+    pub(crate) fn supervisors(&self) -> Vec<Pid> {
         let folder = self.engine_dir();
         processes(|line| {
             line.iter().any(|word| word == "--detached")
@@ -107,7 +107,7 @@ impl Sandbox {
     }
 
     /// The one dev server and the one supervisor, once there is one of each.
-    pub fn the_pair(&self) -> (Pid, Pid) {
+    pub(crate) fn the_pair(&self) -> (Pid, Pid) {
         until("one engine and one supervisor", || {
             match (self.engines().as_slice(), self.supervisors().as_slice()) {
                 ([engine], [supervisor]) => Some((*engine, *supervisor)),
@@ -117,7 +117,7 @@ impl Sandbox {
     }
 
     /// Waits until nothing of the engine runs.
-    pub fn wait_until_gone(&self) {
+    pub(crate) fn wait_until_gone(&self) {
         until("the end of engine and supervisor", || {
             (self.engines().is_empty() && self.supervisors().is_empty()).then_some(())
         });
@@ -126,7 +126,7 @@ impl Sandbox {
 
 impl Drop for Sandbox {
     fn drop(&mut self) {
-        if !self.engine_dir_exists() {
+        if !self.home.path().join("engine").exists() {
             return;
         }
         // Supervisors first, or they start the engine again.
@@ -136,15 +136,9 @@ impl Drop for Sandbox {
     }
 }
 
-impl Sandbox {
-    fn engine_dir_exists(&self) -> bool {
-        self.home.path().join("engine").exists()
-    }
-}
-
 impl User {
     /// Waits for the line that starts with `word`, and returns the rest of it.
-    pub fn hears(&self, word: &str) -> String {
+    pub(crate) fn hears(&self, word: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -159,19 +153,19 @@ impl User {
     }
 
     /// Waits until it is connected, and returns the engine's address.
-    pub fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         let line = self.hears("address");
         line.split(' ').next().expect("an address").to_owned()
     }
 
     /// Kills it (SIGKILL).
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().expect("killed");
         self.child.wait().expect("collected");
     }
 
     /// Lets it end by itself.
-    pub fn leave(mut self) {
+    pub(crate) fn leave(mut self) {
         drop(self.child.stdin.take());
         assert!(self.child.wait().expect("collected").success());
     }
@@ -185,7 +179,7 @@ impl Drop for User {
 }
 
 /// Sends `what` to the process.
-pub fn signal(pid: Pid, what: Signal) {
+pub(crate) fn signal(pid: Pid, what: Signal) {
     let mut system = System::new();
     system.refresh_processes(ProcessesToUpdate::Some(&[pid]), true);
     if let Some(process) = system.process(pid) {
@@ -194,7 +188,7 @@ pub fn signal(pid: Pid, what: Signal) {
 }
 
 /// Waits until `condition` gives a value; panics with `what` if it takes too long.
-pub fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(value) = condition() {

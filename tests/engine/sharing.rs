@@ -1,12 +1,9 @@
 //! Several assistants share one engine. They come and go, and get killed, as do the engine and
 //! its supervisor; what was accepted is still there, at the same address.
-#![cfg(unix)]
-
-mod engine_support;
 
 use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt};
 
-use engine_support::{Sandbox, User, signal, until};
+use crate::sandbox::{PATIENCE, Sandbox, User, signal, until};
 use sysinfo::Signal;
 use temporalio_client::{
     Connection, ConnectionOptions, Url,
@@ -69,7 +66,7 @@ async fn find_work(address: &str, id: &str) -> Result<(), String> {
 
 /// Waits until the engine at `address` answers and has the work.
 async fn find_work_again(address: &str, id: &str) {
-    let deadline = tokio::time::Instant::now() + engine_support::PATIENCE;
+    let deadline = tokio::time::Instant::now() + PATIENCE;
     while let Err(reason) = find_work(address, id).await {
         assert!(
             tokio::time::Instant::now() < deadline,

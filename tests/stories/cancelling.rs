@@ -1,0 +1,73 @@
+//! "Stop, I did not mean that one." After a cancellation the playlist is as it was before.
+
+use serde_json::{Value, json};
+
+use crate::support::{CLOCKS, World, all, ended, song, start, until};
+
+/// Where the sync is held when the cancellation comes, and whether the add takes effect first.
+const HOLDS: [(&str, usize, &str); 5] = [
+    ("search", 1, "latency_ms"),
+    ("playlist_items", 1, "latency_ms"),
+    ("add_items", 1, "latency_ms"),
+    ("add_items", 1, "latency_after_ms"),
+    ("playlist_items", 2, "latency_ms"),
+];
+
+async fn cancelled_at((endpoint, number, hold): (&str, usize, &str), there_before: bool) {
+    let world = World::new().await;
+    let server = world.serve().await;
+    if there_before {
+        let id = start(&server, song(CLOCKS, world.empty())).await;
+        assert_eq!(ended(&server, &id).await["success"], true);
+    }
+    let before = world.in_playlist(world.empty());
+    let asked = world.asked(endpoint).len();
+
+    let mut fault = json!({"endpoint": endpoint, "skip": number - 1, "count": 1});
+    fault[hold] = json!(1_500);
+    world.fault(fault).await;
+    let id = start(&server, song(CLOCKS, world.empty())).await;
+    world.until_asked(endpoint, asked + number).await;
+    if (endpoint, hold) == ("add_items", "latency_after_ms") {
+        until("the add takes effect", async || world.effective_adds() == 1).await;
+    }
+    let answer = server.call("cancel_sync", json!({"sync_id": id})).await.unwrap();
+    assert_eq!(answer["sync_id"], id.as_str());
+    let view = ended(&server, &id).await;
+
+    let told = format!("{endpoint} {number} {hold}, there before: {there_before}: {view:#}");
+    assert_eq!(view["status"], "cancelled", "{told}");
+    assert_eq!(world.in_playlist(world.empty()), before, "{told}");
+    let undone = view["undone"].as_str().expect("what was undone");
+    let added = world.effective_adds() > usize::from(there_before);
+    assert_eq!(undone.contains("taken out again"), added, "{told}");
+    server.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn before_during_and_after_the_add_of_a_new_track() {
+    all(HOLDS.map(|hold| cancelled_at(hold, false))).await;
+}
+
+#[tokio::test]
+async fn a_track_that_was_there_before_stays() {
+    all(HOLDS[..2].iter().map(|&hold| cancelled_at(hold, true))).await;
+}
+
+#[tokio::test]
+async fn a_finished_sync_cannot_be_cancelled_and_an_unknown_one_says_so() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let id = start(&server, song(CLOCKS, world.empty())).await;
+    ended(&server, &id).await;
+    let code = async |sync_id: &str| -> Value {
+        let answer = server.call_raw("cancel_sync", json!({"sync_id": sync_id})).await.unwrap();
+        assert_eq!(answer.is_error, Some(true));
+        answer.structured_content.unwrap()["error"]["code"].clone()
+    };
+    assert_eq!(code(&id).await, "wrong_state");
+    assert_eq!(code("sync-00000000000000000000000000000000").await, "unknown_sync");
+    assert_eq!(code("../../etc/passwd").await, "unknown_sync");
+    assert_eq!(world.in_playlist(world.empty()), [CLOCKS.2]);
+    server.end().await.unwrap();
+}

@@ -1,0 +1,169 @@
+//! "We updated Segue while syncs were running." The histories of every path of every workflow, as
+//! an earlier build wrote them, replay on today's code.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use futures::TryStreamExt;
+use segue::client::Server;
+use segue_workflows::{
+    dead_letter::DeadLetter, music_sync::MusicSync, place_track::PlaceTrack,
+    playlist_reading::PlaylistReading,
+};
+use serde_json::json;
+use temporalio_client::{
+    WorkflowExecution, WorkflowFetchHistoryOptions, WorkflowHistory, WorkflowListOptions,
+};
+use temporalio_sdk::workflow_replayer::{WorkflowReplayer, WorkflowReplayerOptions};
+
+use crate::support::{CLOCKS, World, ended, song, start, until};
+
+fn folder() -> PathBuf {
+    concat!(env!("CARGO_MANIFEST_DIR"), "/tests/histories").into()
+}
+
+fn replayer() -> WorkflowReplayer {
+    let options = WorkflowReplayerOptions::new()
+        .register_workflow::<MusicSync>()
+        .and_then(|options| options.register_workflow::<PlaceTrack>())
+        .and_then(|options| options.register_workflow::<DeadLetter>())
+        .and_then(|options| options.register_workflow::<PlaylistReading>())
+        .unwrap()
+        .build();
+    WorkflowReplayer::new(options).unwrap()
+}
+
+/// Walks every path, and gives the histories under names that say which.
+async fn walk_every_path() -> BTreeMap<String, Vec<u8>> {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let playlist = world.empty();
+    let mut paths: Vec<(&str, String)> = Vec::new();
+
+    paths.push(("added", start(&server, song(CLOCKS, playlist)).await));
+    ended(&server, &paths[0].1).await;
+    paths.push(("already_there", start(&server, song(CLOCKS, playlist)).await));
+    ended(&server, &paths[1].1).await;
+    let nothing = json!({"title": "Lullaby for a Killed Process", "artist": "Nobody", "playlist": playlist});
+    paths.push(("no_match", start(&server, nothing).await));
+    let by_name = json!({"title": "Kids", "artist": "MGMT", "playlist": "Fresh Start", "isrc": "USSM10703562"});
+    paths.push(("by_name_and_isrc", start(&server, by_name).await));
+    ended(&server, &paths[3].1).await;
+    paths.push(("unknown_playlist", start(&server, song(CLOCKS, "0000000000000000000000")).await));
+    ended(&server, &paths[4].1).await;
+    paths.push(("cancelled_search", held_and_cancelled(&world, &server, "search").await));
+    paths.push(("cancelled_add", held_and_cancelled(&world, &server, "add_items").await));
+
+    world.fault(json!({"endpoint": "search", "count": 1, "status": 429, "retry_after": 1})).await;
+    world.fault(json!({"endpoint": "add_items", "count": 1, "status": 429, "retry_after": 1})).await;
+    world.fault(json!({"endpoint": "add_items", "skip": 1, "count": 1, "drop": "after"})).await;
+    let slow = json!({"title": "No Surprises", "artist": "Radiohead", "playlist": playlist});
+    paths.push(("rate_limited_and_answer_lost", start(&server, slow).await));
+    ended(&server, &paths[7].1).await;
+
+    world.fault(json!({"endpoint": "any", "count": 0, "latency_ms": 200})).await;
+    let twice = json!({"title": "Poker Face", "artist": "Lady Gaga", "playlist": playlist});
+    let (one, other) = (start(&server, twice.clone()).await, start(&server, twice).await);
+    ended(&server, &one).await;
+    ended(&server, &other).await;
+    paths.push(("turn_first", one));
+    paths.push(("turn_second", other));
+    world.lift_faults().await;
+
+    world.fault(json!({"endpoint": "search", "count": 0, "status": 500})).await;
+    let dead = start(&server, json!({"title": "Mask Off", "artist": "Future", "playlist": playlist})).await;
+    ended(&server, &dead).await;
+    let failed = server.call("retry_failed", json!({"sync_id": dead})).await.unwrap();
+    let failed = failed["sync_id"].as_str().unwrap().to_owned();
+    ended(&server, &failed).await;
+    world.lift_faults().await;
+    until("the letter waits again", async || ended(&server, &dead).await["retried_by"].is_null()).await;
+    server.call("retry_failed", json!({"sync_id": dead, "wait_seconds": 45})).await.unwrap();
+    until("the letter is closed", async || ended(&server, &dead).await["status"] == "failed").await;
+    paths.push(("dead_lettered", dead));
+    paths.push(("retry_that_failed", failed));
+
+    world.fault(json!({"endpoint": "search", "count": 3, "status": 500})).await;
+    let given_up = start(&server, json!({"title": "Up", "artist": "Cardi B", "playlist": playlist})).await;
+    ended(&server, &given_up).await;
+    server.call("cancel_sync", json!({"sync_id": given_up})).await.unwrap();
+    paths.push(("discarded", given_up));
+    server.call("list_playlists", json!({})).await.unwrap();
+
+    let histories = export(&world, &paths).await;
+    server.end().await.unwrap();
+    histories
+}
+
+async fn held_and_cancelled(world: &World, server: &Server, endpoint: &str) -> String {
+    let asked = world.asked(endpoint).len();
+    world.fault(json!({"endpoint": endpoint, "count": 1, "latency_after_ms": 700})).await;
+    let call = json!({"title": "Every Breath You Take", "artist": "The Police", "playlist": world.empty()});
+    let id = start(server, call).await;
+    world.until_asked(endpoint, asked + 1).await;
+    server.call("cancel_sync", json!({"sync_id": id})).await.unwrap();
+    ended(server, &id).await;
+    id
+}
+
+/// The history of every closed workflow: the named ones and what belongs to them.
+async fn export(world: &World, paths: &[(&str, String)]) -> BTreeMap<String, Vec<u8>> {
+    let engine = world.engine().await;
+    let closed: Vec<WorkflowExecution> = engine
+        .client()
+        .list_workflows("ExecutionStatus != 'Running'", WorkflowListOptions::default())
+        .try_collect()
+        .await
+        .unwrap();
+    let mut histories = BTreeMap::new();
+    for execution in closed {
+        let mut handle = engine.client().get_workflow_handle::<MusicSync>(execution.id());
+        let mut info = handle.info().clone();
+        info.run_id = Some(execution.run_id().to_owned());
+        handle = temporalio_client::WorkflowHandle::new(engine.client().clone(), info);
+        let history = handle.fetch_history(WorkflowFetchHistoryOptions::default());
+        let of = |id: Option<&str>| {
+            paths.iter().find(|(_, sync)| id.is_some_and(|id| id.contains(sync.as_str())))
+        };
+        let name = match of(Some(execution.id())).or_else(|| of(execution.parent_id())) {
+            Some((path, _)) => format!("{}.{path}", execution.workflow_type()),
+            None => format!("{}.alone", execution.workflow_type()),
+        };
+        histories.insert(name, history.to_json().await.unwrap());
+    }
+    histories
+}
+
+/// `RECORD_HISTORIES=1 cargo test --test stories history` writes them anew. Do that only for a
+/// path that is new: the old histories are what running syncs out there look like.
+#[tokio::test]
+async fn today_s_histories_replay_and_every_path_has_been_recorded() {
+    let histories = walk_every_path().await;
+    if std::env::var_os("RECORD_HISTORIES").is_some() {
+        for (name, history) in &histories {
+            std::fs::write(folder().join(format!("{name}.json")), history).unwrap();
+        }
+    }
+    for (name, history) in &histories {
+        let history = WorkflowHistory::from_json(history).unwrap();
+        replayer().replay_workflow(history).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(folder().join(format!("{name}.json")).exists(), "{name} was never recorded");
+    }
+    for workflow in ["MusicSync", "PlaceTrack", "DeadLetter", "PlaylistReading"] {
+        assert!(histories.keys().any(|name| name.starts_with(workflow)), "{workflow}");
+    }
+}
+
+#[tokio::test]
+async fn recorded_histories_replay_on_today_s_code() {
+    let mut replayed = 0;
+    for entry in std::fs::read_dir(folder()).unwrap() {
+        let path = entry.unwrap().path();
+        let history = WorkflowHistory::from_json(&std::fs::read(&path).unwrap()).unwrap();
+        replayer()
+            .replay_workflow(history)
+            .await
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        replayed += 1;
+    }
+    assert!(replayed >= 15, "only {replayed} histories are there");
+}

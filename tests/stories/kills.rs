@@ -1,0 +1,141 @@
+//! "My laptop crashed half way." The serving process, the upstream and the engine are killed at
+//! every boundary of every step; the track is in the playlist once, and was added once.
+
+use serde_json::{Value, json};
+
+use crate::support::{CLOCKS, World, all, ended, kill, processes, song, start, until};
+
+/// How long the simulated Spotify holds a request back: longer than the kill takes, shorter than
+/// the time after which an attempt counts as lost.
+const HOLD_MS: u32 = 2_500;
+
+/// A moment of a sync: the request of this number at this endpoint, held before it takes effect,
+/// or after that and before its answer.
+#[derive(Clone, Copy, Debug)]
+struct Moment {
+    endpoint: &'static str,
+    number: usize,
+    hold: &'static str,
+}
+
+const fn moment(endpoint: &'static str, number: usize, hold: &'static str) -> Moment {
+    Moment { endpoint, number, hold }
+}
+
+/// Every upstream call of a sync into an empty playlist, before and after: the search, the look,
+/// the add, the verification.
+const MOMENTS: [Moment; 8] = [
+    moment("search", 1, "latency_ms"),
+    moment("search", 1, "latency_after_ms"),
+    moment("playlist_items", 1, "latency_ms"),
+    moment("playlist_items", 1, "latency_after_ms"),
+    moment("add_items", 1, "latency_ms"),
+    moment("add_items", 1, "latency_after_ms"),
+    moment("playlist_items", 2, "latency_ms"),
+    moment("playlist_items", 2, "latency_after_ms"),
+];
+
+impl Moment {
+    fn fault(self) -> Value {
+        let mut fault = json!({"endpoint": self.endpoint, "skip": self.number - 1, "count": 1});
+        fault[self.hold] = json!(HOLD_MS);
+        fault
+    }
+
+    /// Waits until a sync is at this moment.
+    async fn comes(self, world: &World) {
+        world.until_asked(self.endpoint, self.number).await;
+        if self.endpoint == "add_items" && self.hold == "latency_after_ms" {
+            until("the add takes effect", async || world.effective_adds() == 1).await;
+        }
+    }
+}
+
+fn assert_once(world: &World, view: &Value, moment: Moment) {
+    assert_eq!(view["status"], "completed", "{moment:?}: {view:#}");
+    assert_eq!(view["success"], true, "{moment:?}: {view:#}");
+    assert_eq!(world.in_playlist(world.empty()), [CLOCKS.2], "{moment:?}");
+    assert_eq!(world.effective_adds(), 1, "{moment:?}");
+}
+
+/// Kills the serving process at this moment, starts another, and sees the sync end well.
+async fn serving_process_is_killed(moment: Moment) {
+    let world = World::new().await;
+    world.fault(moment.fault()).await;
+    let server = world.serve().await;
+    let id = start(&server, song(CLOCKS, world.empty())).await;
+    moment.comes(&world).await;
+    server.kill().await.unwrap();
+
+    let server = world.serve().await;
+    let view = ended(&server, &id).await;
+    assert_once(&world, &view, moment);
+    server.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_serving_process_is_killed_while_it_searches_or_looks() {
+    all(MOMENTS[..4].iter().map(|&moment| serving_process_is_killed(moment))).await;
+}
+
+#[tokio::test]
+async fn the_serving_process_is_killed_while_it_adds_or_verifies() {
+    all(MOMENTS[4..].iter().map(|&moment| serving_process_is_killed(moment))).await;
+}
+
+#[tokio::test]
+async fn the_serving_process_is_killed_at_once_and_after_the_end() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let id = start(&server, song(CLOCKS, world.empty())).await;
+    server.kill().await.unwrap();
+    let server = world.serve().await;
+    let view = ended(&server, &id).await;
+    assert_once(&world, &view, MOMENTS[0]);
+
+    server.kill().await.unwrap();
+    let server = world.serve().await;
+    assert_once(&world, &ended(&server, &id).await, MOMENTS[7]);
+    server.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_upstream_is_killed_at_every_call() {
+    all(MOMENTS.iter().step_by(2).chain([&MOMENTS[5]]).map(|&moment| async move {
+        let world = World::new().await;
+        world.fault(moment.fault()).await;
+        let server = world.serve().await;
+        let id = start(&server, song(CLOCKS, world.empty())).await;
+        moment.comes(&world).await;
+        let upstream = processes(server.pid(), "spotify");
+        assert_eq!(upstream.len(), 1, "one upstream process");
+        kill(upstream[0]);
+        let view = ended(&server, &id).await;
+        assert_once(&world, &view, moment);
+        assert!(view["retry_count"].as_u64().unwrap() >= 1, "{view:#}");
+        server.end().await.unwrap();
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn the_engine_is_killed_while_it_searches_and_around_the_add() {
+    all([MOMENTS[0], MOMENTS[4], MOMENTS[5], MOMENTS[6]].map(|moment| async move {
+        let world = World::new().await;
+        world.fault(moment.fault()).await;
+        let server = world.serve().await;
+        let id = start(&server, song(CLOCKS, world.empty())).await;
+        moment.comes(&world).await;
+        let home = world.home.path().display().to_string();
+        let engine: Vec<u32> = processes(None, &home)
+            .into_iter()
+            .filter(|pid| processes(None, "start-dev").contains(pid))
+            .collect();
+        assert_eq!(engine.len(), 1, "one engine");
+        kill(engine[0]);
+        let view = ended(&server, &id).await;
+        assert_once(&world, &view, moment);
+        server.end().await.unwrap();
+    }))
+    .await;
+}

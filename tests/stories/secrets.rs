@@ -1,0 +1,64 @@
+//! "Is my Spotify token in there?" No secret that a run used is in a history, a log or an answer.
+
+use futures::TryStreamExt;
+use segue_workflows::music_sync::MusicSync;
+use serde_json::json;
+use temporalio_client::{WorkflowFetchHistoryOptions, WorkflowListOptions};
+
+use crate::support::{CLOCKS, World, ended, song, start};
+
+#[tokio::test]
+async fn no_token_is_in_any_history_log_or_answer() {
+    let world = World::new().await;
+    let launch = world.launch().with("SEGUE_LOG", "trace,h2=info,hyper=info");
+    let server = segue::client::Server::start(&launch).await.unwrap();
+    let mut told = String::new();
+
+    // A sync that succeeds, one that is cancelled, one that runs out of attempts, one that is
+    // refused for its sign-in: each leaves its traces.
+    let id = start(&server, song(CLOCKS, world.empty())).await;
+    told += &ended(&server, &id).await.to_string();
+    world.fault(json!({"endpoint": "search", "count": 1, "latency_ms": 1_000})).await;
+    let id = start(&server, song(CLOCKS, world.sim.full_playlist_id())).await;
+    told += &server.call("cancel_sync", json!({"sync_id": id, "wait_seconds": 20})).await.unwrap().to_string();
+    world.fault(json!({"endpoint": "search", "count": 3, "status": 500})).await;
+    let id = start(&server, song(CLOCKS, world.sim.full_playlist_id())).await;
+    told += &ended(&server, &id).await.to_string();
+    let client = reqwest::Client::new();
+    client
+        .post(format!("{}/_sim/tokens", world.sim.url()))
+        .json(&json!({"expire_access": true, "revoke_refresh": true}))
+        .send()
+        .await
+        .and_then(reqwest::Response::error_for_status)
+        .unwrap();
+    let id = start(&server, song(CLOCKS, world.sim.full_playlist_id())).await;
+    let view = ended(&server, &id).await;
+    assert_eq!(view["error_code"], "auth_expired", "{view:#}");
+    told += &view.to_string();
+
+    let engine = world.engine().await;
+    let all: Vec<_> = engine
+        .client()
+        .list_workflows("", WorkflowListOptions::default())
+        .try_collect()
+        .await
+        .unwrap();
+    assert!(all.len() >= 6, "four syncs, a placement, a dead letter: {}", all.len());
+    for execution in &all {
+        let handle = engine.client().get_workflow_handle::<MusicSync>(execution.id());
+        let history = handle.fetch_history(WorkflowFetchHistoryOptions::default());
+        told += &String::from_utf8(history.to_json().await.unwrap()).unwrap();
+    }
+    server.end().await.unwrap();
+    let log = std::fs::read_to_string(world.log()).unwrap();
+    assert!(log.len() > 1_000, "the log was written");
+    told += &log;
+
+    let secrets = world.sim.issued_tokens();
+    assert!(secrets.len() >= 2, "a refresh token and an access token at least");
+    for secret in secrets {
+        assert!(secret.len() >= 16, "a token that can be looked for");
+        assert!(!told.contains(&secret), "a token was told");
+    }
+}

@@ -1,0 +1,200 @@
+//! A world of its own for each story: a simulated Spotify, a home, and the program.
+
+use std::{
+    future::Future,
+    path::{Path, PathBuf},
+    sync::Once,
+    time::{Duration, Instant},
+};
+
+use segue::{
+    client::{Launch, Server},
+    config::Config,
+    engine::{Engine, EngineOptions},
+    home::Home,
+};
+use segue_spotify::sim::{LoggedRequest, Sim, SimOptions};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// The end of every wait. A story that works never comes near it.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+/// Time between two looks at a condition.
+const LOOK_EVERY: Duration = Duration::from_millis(25);
+
+/// The program under test.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_segue");
+
+/// Where tests keep the engine's binary, so that it is fetched once.
+pub fn engine_cache() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("segue-cache")
+}
+
+/// A story's world. It goes when it is dropped; the engine ends with its last user.
+pub struct World {
+    pub sim: Sim,
+    pub home: TempDir,
+}
+
+/// A real song of the catalogue: title, artist, and its URI.
+pub const CLOCKS: (&str, &str, &str) = ("Clocks", "Coldplay", "spotify:track:0BCPKOYdS2jbQ8iyB56Zns");
+
+impl World {
+    pub async fn new() -> Self {
+        static TLS: Once = Once::new();
+        TLS.call_once(|| _ = rustls::crypto::ring::default_provider().install_default());
+        Self {
+            sim: Sim::start(SimOptions::default()).await.expect("the simulator starts"),
+            home: tempfile::tempdir().expect("a temporary folder"),
+        }
+    }
+
+    /// How its servers are started. They log what they do, for the failed test to show.
+    pub fn launch(&self) -> Launch {
+        Launch::new(PROGRAM, self.home.path(), &engine_cache(), self.sim.ready())
+            .with("SEGUE_LOG", "info")
+            .logging_to(self.log())
+    }
+
+    pub fn log(&self) -> PathBuf {
+        self.home.path().join("server.log")
+    }
+
+    pub async fn serve(&self) -> Server {
+        Server::start(&self.launch()).await.expect("the server starts")
+    }
+
+    /// The playlist that starts empty.
+    pub fn empty(&self) -> &str {
+        self.sim.empty_playlist_id()
+    }
+
+    pub fn in_playlist(&self, playlist: &str) -> Vec<String> {
+        self.sim.playlist_uris(playlist).expect("the playlist exists")
+    }
+
+    /// Orders faults of the simulated Spotify.
+    pub async fn fault(&self, faults: Value) {
+        reqwest::Client::new()
+            .post(format!("{}/_sim/faults", self.sim.url()))
+            .json(&faults)
+            .send()
+            .await
+            .and_then(reqwest::Response::error_for_status)
+            .expect("the faults are taken");
+    }
+
+    /// Takes all faults back.
+    pub async fn lift_faults(&self) {
+        reqwest::Client::new()
+            .delete(format!("{}/_sim/faults", self.sim.url()))
+            .send()
+            .await
+            .and_then(reqwest::Response::error_for_status)
+            .expect("the faults are lifted");
+    }
+
+    /// What Spotify was asked at this endpoint.
+    pub fn asked(&self, endpoint: &str) -> Vec<LoggedRequest> {
+        let named = |request: &LoggedRequest| {
+            serde_json::to_value(request).is_ok_and(|logged| logged["endpoint"] == endpoint)
+        };
+        self.sim.requests().into_iter().filter(named).collect()
+    }
+
+    /// Adds that took effect.
+    pub fn effective_adds(&self) -> usize {
+        self.asked("add_items").iter().filter(|request| request.took_effect).count()
+    }
+
+    /// Waits until Spotify was asked this often at this endpoint.
+    pub async fn until_asked(&self, endpoint: &str, times: usize) {
+        until(&format!("{times} requests to {endpoint}"), async || {
+            self.asked(endpoint).len() >= times
+        })
+        .await;
+    }
+
+    /// Takes part in the story's engine, to look into it.
+    pub async fn engine(&self) -> Engine {
+        let home = Home::at(self.home.path()).expect("a home");
+        let mut options: EngineOptions = Config::default().engine_options();
+        options.cache_dir = Some(engine_cache());
+        options.supervisor.program = PROGRAM.into();
+        Engine::connect(&options, &home).await.expect("the engine is reached")
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = std::fs::read_to_string(self.log()).unwrap_or_default();
+            let tail: Vec<&str> = log.lines().rev().take(60).collect();
+            eprintln!("--- the end of the servers' log, latest first ---\n{}", tail.join("\n"));
+        }
+    }
+}
+
+/// The call that syncs a song.
+pub fn song((title, artist, _): (&str, &str, &str), playlist: &str) -> Value {
+    json!({"title": title, "artist": artist, "playlist": playlist})
+}
+
+/// Starts a sync, and gives its id.
+pub async fn start(server: &Server, call: Value) -> String {
+    let view = server.call("sync_track", call).await.expect("accepted");
+    view["sync_id"].as_str().expect("a sync_id").to_owned()
+}
+
+/// Waits until the sync has ended, and gives its last view.
+pub async fn ended(server: &Server, sync_id: &str) -> Value {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let call = json!({"sync_id": sync_id, "wait_seconds": 10});
+        let view = server.call("get_sync_progress", call).await.expect("a view");
+        if !matches!(view["status"].as_str(), Some("running" | "waiting_for_rate_limit")) {
+            return view;
+        }
+        assert!(Instant::now() < until, "the sync does not end: {view:#}");
+    }
+}
+
+/// Waits for a condition.
+pub async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !condition().await {
+        assert!(Instant::now() < end, "not in time: {what}");
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Runs several stories at once, each in a world of its own.
+pub async fn all<F: Future<Output = ()>>(stories: impl IntoIterator<Item = F>) {
+    futures::future::join_all(stories).await;
+}
+
+/// The processes that have this text in their command line, and are children of `parent` if that
+/// is given.
+pub fn processes(parent: Option<u32>, text: &str) -> Vec<u32> {
+    use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System, UpdateKind};
+    let mut system = System::new();
+    let kind = ProcessRefreshKind::nothing().with_cmd(UpdateKind::Always);
+    system.refresh_processes_specifics(ProcessesToUpdate::All, true, kind);
+    system
+        .processes()
+        .values()
+        .filter(|process| process.thread_kind().is_none())
+        .filter(|process| parent.is_none_or(|id| process.parent().map(sysinfo::Pid::as_u32) == Some(id)))
+        .filter(|process| process.cmd().iter().any(|word| word.to_string_lossy().contains(text)))
+        .map(|process| process.pid().as_u32())
+        .collect()
+}
+
+/// `kill -9`.
+pub fn kill(pid: u32) {
+    use sysinfo::{Pid, ProcessesToUpdate, Signal, System};
+    let mut system = System::new();
+    system.refresh_processes(ProcessesToUpdate::Some(&[Pid::from_u32(pid)]), true);
+    let process = system.process(Pid::from_u32(pid)).expect("it runs");
+    assert_eq!(process.kill_with(Signal::Kill), Some(true));
+}

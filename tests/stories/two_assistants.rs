@@ -1,0 +1,46 @@
+//! "I have Claude Desktop and my editor open at once."
+
+use serde_json::json;
+
+use crate::support::{World, ended, song, start, until};
+
+/// Songs of the catalogue, in pairs of title and artist.
+const SONGS: [(&str, &str, &str); 6] = [
+    ("Clocks", "Coldplay", "spotify:track:0BCPKOYdS2jbQ8iyB56Zns"),
+    ("No Surprises", "Radiohead", "spotify:track:10nyNJ6zNy2YVYLrcwLccB"),
+    ("Poker Face", "Lady Gaga", "spotify:track:1QV6tiMFM6fSOKOGLMHYYg"),
+    ("Ain't No Sunshine", "Bill Withers", "spotify:track:1k1Bqnv2R0uJXQN4u6LKYt"),
+    ("Kids", "MGMT", "spotify:track:1jJci4qxiYcOHhQR247rEU"),
+    ("Mask Off", "Future", "spotify:track:0VgkVdmE4gld66l8iyGjgx"),
+];
+
+#[tokio::test]
+async fn the_first_is_killed_while_both_have_syncs_running() {
+    let world = World::new().await;
+    world.fault(json!({"endpoint": "any", "count": 0, "latency_ms": 400})).await;
+    let first = world.serve().await;
+    let second = world.serve().await;
+    let mut ids = Vec::new();
+    for (at, which) in SONGS.into_iter().enumerate() {
+        let server = if at % 2 == 0 { &first } else { &second };
+        ids.push(start(server, song(which, world.empty())).await);
+    }
+    world.until_asked("search", 2).await;
+    first.kill().await.unwrap();
+
+    for id in &ids {
+        let view = ended(&second, id).await;
+        assert_eq!((&view["status"], &view["success"]), (&json!("completed"), &json!(true)), "{view:#}");
+    }
+    let mut there = world.in_playlist(world.empty());
+    there.sort();
+    let mut expected: Vec<_> = SONGS.iter().map(|song| song.2.to_owned()).collect();
+    expected.sort();
+    assert_eq!(there, expected);
+    assert_eq!(world.effective_adds(), SONGS.len());
+
+    // The engine outlives the one that started it, and ends with the last.
+    let home = world.home.path().display().to_string();
+    second.end().await.unwrap();
+    until("the engine ends", async || crate::support::processes(None, &home).is_empty()).await;
+}
