@@ -47,6 +47,15 @@ impl ToolError {
         }
     }
 
+    /// Arguments that do not have the form of the tool's input schema.
+    pub fn unreadable(problem: impl Into<String>) -> Self {
+        Self::new(
+            "invalid_argument",
+            problem,
+            "Correct it after the tool's input schema, and call again.",
+        )
+    }
+
     /// No sync of this user's has this id.
     pub fn unknown_sync(sync_id: &str) -> Self {
         Self {

@@ -22,9 +22,16 @@ mod retry_failed;
 mod sync_track;
 
 use rmcp::{
-    ServerHandler,
-    handler::server::router::tool::ToolRouter,
-    model::{Implementation, ServerCapabilities, ServerConfig},
+    ErrorData, RoleServer, ServerHandler,
+    handler::server::{
+        router::tool::ToolRouter,
+        tool::{IntoCallToolResult, ToolCallContext},
+    },
+    model::{
+        CallToolRequestParams, CallToolResponse, ErrorCode, Implementation, ServerCapabilities,
+        ServerConfig,
+    },
+    service::RequestContext,
     tool_handler,
 };
 
@@ -100,5 +107,20 @@ impl ServerHandler for Segue {
         info.server_info.title = Some("Segue".to_owned());
         info.instructions = Some(INSTRUCTIONS.to_owned());
         info
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let known = self.router.has_route(&request.name);
+        match self.router.call(ToolCallContext::new(self, request, context)).await {
+            // A model sees results, not protocol errors, and can mend only what it sees.
+            Err(error) if known && error.code == ErrorCode::INVALID_PARAMS => {
+                ToolError::unreadable(error.message).into_call_tool_result()
+            }
+            other => other,
+        }
     }
 }

@@ -5,6 +5,7 @@
 //! an hour and held in memory only.
 
 mod credentials;
+mod failure;
 mod login;
 mod redirect;
 mod session;
@@ -15,6 +16,7 @@ mod transport;
 pub use credentials::{
     CredentialSource, Credentials, CredentialsError, REFRESH_TOKEN_LIFETIME, SCOPES,
 };
+pub use failure::HttpFailure;
 pub use login::{LoginError, LoginOptions, LoginOutcome, REDIRECT_URI_TO_REGISTER, login};
 pub use session::{AuthError, Session};
 pub use settings::{
@@ -22,4 +24,4 @@ pub use settings::{
     SettingsError,
 };
 pub use store::{StoreError, StorePlace, StorePolicy, TokenStore};
-pub use transport::{HTTP_TIMEOUT, HttpFailure, MAX_ANSWER_BYTES};
+pub use transport::{HTTP_TIMEOUT, MAX_ANSWER_BYTES};

@@ -16,6 +16,9 @@ const MEASURED: (usize, usize) = (150_000, 2_000);
 /// The same, to see that it runs.
 const TRIED: (usize, usize) = (6_000, 10);
 
+/// Makes a query that should find a track.
+type Asking = fn(&Track, &mut Dice) -> String;
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let measured = std::env::args().any(|argument| argument == "--bench");
     let (tracks, queries) = if measured { MEASURED } else { TRIED };
@@ -29,7 +32,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         started.elapsed()
     );
 
-    let kinds: [(&str, fn(&Track, &mut Dice) -> String); 7] = [
+    let kinds: [(&str, Asking); 7] = [
         ("isrc:", |track, _| {
             format!("isrc:{}", track.isrc.as_deref().unwrap_or("USUM71703861"))
         }),

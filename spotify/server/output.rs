@@ -157,8 +157,6 @@ fn bounded(mut text: String) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a failed test should panic")]
-
     use serde_json::{Value, json};
 
     use super::*;

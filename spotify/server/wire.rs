@@ -131,8 +131,6 @@ impl WireUser {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a failed test should panic")]
-
     use super::*;
 
     fn page(json: &str) -> serde_json::Result<Page<PlaylistEntry>> {

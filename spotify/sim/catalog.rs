@@ -288,8 +288,6 @@ fn csv_error(source: csv::Error) -> CatalogError {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a failed test should panic")]
-
     use super::*;
 
     const HEADING: &str =

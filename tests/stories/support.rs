@@ -18,29 +18,29 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// The end of every wait. A story that works never comes near it.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// Time between two looks at a condition.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 
 /// The program under test.
-pub const PROGRAM: &str = env!("CARGO_BIN_EXE_segue");
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_segue");
 
 /// Where tests keep the engine's binary, so that it is fetched once.
-pub fn engine_cache() -> PathBuf {
+pub(crate) fn engine_cache() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("segue-cache")
 }
 
 /// A story's world. It goes when it is dropped; the engine ends with its last user.
-pub struct World {
-    pub sim: Sim,
-    pub home: TempDir,
+pub(crate) struct World {
+    pub(crate) sim: Sim,
+    pub(crate) home: TempDir,
 }
 
 /// A real song of the catalogue: title, artist, and its URI.
-pub const CLOCKS: (&str, &str, &str) = ("Clocks", "Coldplay", "spotify:track:0BCPKOYdS2jbQ8iyB56Zns");
+pub(crate) const CLOCKS: (&str, &str, &str) = ("Clocks", "Coldplay", "spotify:track:0BCPKOYdS2jbQ8iyB56Zns");
 
 impl World {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         static TLS: Once = Once::new();
         TLS.call_once(|| _ = rustls::crypto::ring::default_provider().install_default());
         Self {
@@ -50,31 +50,31 @@ impl World {
     }
 
     /// How its servers are started. They log what they do, for the failed test to show.
-    pub fn launch(&self) -> Launch {
+    pub(crate) fn launch(&self) -> Launch {
         Launch::new(PROGRAM, self.home.path(), &engine_cache(), self.sim.ready())
             .with("SEGUE_LOG", "info")
             .logging_to(self.log())
     }
 
-    pub fn log(&self) -> PathBuf {
+    pub(crate) fn log(&self) -> PathBuf {
         self.home.path().join("server.log")
     }
 
-    pub async fn serve(&self) -> Server {
+    pub(crate) async fn serve(&self) -> Server {
         Server::start(&self.launch()).await.expect("the server starts")
     }
 
     /// The playlist that starts empty.
-    pub fn empty(&self) -> &str {
+    pub(crate) fn empty(&self) -> &str {
         self.sim.empty_playlist_id()
     }
 
-    pub fn in_playlist(&self, playlist: &str) -> Vec<String> {
+    pub(crate) fn in_playlist(&self, playlist: &str) -> Vec<String> {
         self.sim.playlist_uris(playlist).expect("the playlist exists")
     }
 
     /// Orders faults of the simulated Spotify.
-    pub async fn fault(&self, faults: Value) {
+    pub(crate) async fn fault(&self, faults: Value) {
         reqwest::Client::new()
             .post(format!("{}/_sim/faults", self.sim.url()))
             .json(&faults)
@@ -85,7 +85,7 @@ impl World {
     }
 
     /// Takes all faults back.
-    pub async fn lift_faults(&self) {
+    pub(crate) async fn lift_faults(&self) {
         reqwest::Client::new()
             .delete(format!("{}/_sim/faults", self.sim.url()))
             .send()
@@ -95,7 +95,7 @@ impl World {
     }
 
     /// What Spotify was asked at this endpoint.
-    pub fn asked(&self, endpoint: &str) -> Vec<LoggedRequest> {
+    pub(crate) fn asked(&self, endpoint: &str) -> Vec<LoggedRequest> {
         let named = |request: &LoggedRequest| {
             serde_json::to_value(request).is_ok_and(|logged| logged["endpoint"] == endpoint)
         };
@@ -103,12 +103,12 @@ impl World {
     }
 
     /// Adds that took effect.
-    pub fn effective_adds(&self) -> usize {
+    pub(crate) fn effective_adds(&self) -> usize {
         self.asked("add_items").iter().filter(|request| request.took_effect).count()
     }
 
     /// Waits until Spotify was asked this often at this endpoint.
-    pub async fn until_asked(&self, endpoint: &str, times: usize) {
+    pub(crate) async fn until_asked(&self, endpoint: &str, times: usize) {
         until(&format!("{times} requests to {endpoint}"), async || {
             self.asked(endpoint).len() >= times
         })
@@ -116,7 +116,7 @@ impl World {
     }
 
     /// Takes part in the story's engine, to look into it.
-    pub async fn engine(&self) -> Engine {
+    pub(crate) async fn engine(&self) -> Engine {
         let home = Home::at(self.home.path()).expect("a home");
         let mut options: EngineOptions = Config::default().engine_options();
         options.cache_dir = Some(engine_cache());
@@ -136,18 +136,18 @@ impl Drop for World {
 }
 
 /// The call that syncs a song.
-pub fn song((title, artist, _): (&str, &str, &str), playlist: &str) -> Value {
+pub(crate) fn song((title, artist, _): (&str, &str, &str), playlist: &str) -> Value {
     json!({"title": title, "artist": artist, "playlist": playlist})
 }
 
 /// Starts a sync, and gives its id.
-pub async fn start(server: &Server, call: Value) -> String {
+pub(crate) async fn start(server: &Server, call: Value) -> String {
     let view = server.call("sync_track", call).await.expect("accepted");
     view["sync_id"].as_str().expect("a sync_id").to_owned()
 }
 
 /// Waits until the sync has ended, and gives its last view.
-pub async fn ended(server: &Server, sync_id: &str) -> Value {
+pub(crate) async fn ended(server: &Server, sync_id: &str) -> Value {
     let until = Instant::now() + PATIENCE;
     loop {
         let call = json!({"sync_id": sync_id, "wait_seconds": 10});
@@ -160,7 +160,7 @@ pub async fn ended(server: &Server, sync_id: &str) -> Value {
 }
 
 /// Waits for a condition.
-pub async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let end = Instant::now() + PATIENCE;
     while !condition().await {
         assert!(Instant::now() < end, "not in time: {what}");
@@ -169,13 +169,13 @@ pub async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
 }
 
 /// Runs several stories at once, each in a world of its own.
-pub async fn all<F: Future<Output = ()>>(stories: impl IntoIterator<Item = F>) {
+pub(crate) async fn all<F: Future<Output = ()>>(stories: impl IntoIterator<Item = F>) {
     futures::future::join_all(stories).await;
 }
 
 /// The processes that have this text in their command line, and are children of `parent` if that
 /// is given.
-pub fn processes(parent: Option<u32>, text: &str) -> Vec<u32> {
+pub(crate) fn processes(parent: Option<u32>, text: &str) -> Vec<u32> {
     use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System, UpdateKind};
     let mut system = System::new();
     let kind = ProcessRefreshKind::nothing().with_cmd(UpdateKind::Always);
@@ -191,7 +191,7 @@ pub fn processes(parent: Option<u32>, text: &str) -> Vec<u32> {
 }
 
 /// `kill -9`.
-pub fn kill(pid: u32) {
+pub(crate) fn kill(pid: u32) {
     use sysinfo::{Pid, ProcessesToUpdate, Signal, System};
     let mut system = System::new();
     system.refresh_processes(ProcessesToUpdate::Some(&[Pid::from_u32(pid)]), true);

@@ -101,8 +101,6 @@ fn bare_id<'a>(text: &'a str, kind: &str) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a failed test should panic")]
-
     use super::*;
 
     const ID: &str = "4iV5W9uYEdYUVa79Axb7Rh";

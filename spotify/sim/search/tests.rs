@@ -1,7 +1,5 @@
 //! What a user of Spotify's search expects of it.
 
-#![expect(clippy::unwrap_used, reason = "a failed test should panic")]
-
 use super::*;
 use crate::sim::catalog::Catalog;
 

@@ -1,0 +1,42 @@
+# What there is to do here. `just` lists it; each line also works typed by hand.
+
+_default:
+    @just --list --unsorted
+
+# Show the main job in one terminal
+demo:
+    cargo run -- demo
+
+# Format everything
+fmt:
+    cargo fmt --all
+
+# Lint as CI does
+lint:
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# Run every test
+test:
+    cargo test --workspace
+
+# Measure the matching on the songs that come with the repository
+eval *OPTIONS:
+    cargo run -- eval tests/data/pairs_dev.csv {{OPTIONS}}
+
+# Write the tools' snapshots and the manifest anew, after a deliberate change
+snapshots:
+    INSTA_UPDATE=always cargo test -p segue-tools --test registry
+    INSTA_UPDATE=always cargo test -p segue-spotify --test server
+    UPDATE_MANIFEST=1 cargo test --test stories manifest
+
+# Record the histories of every workflow path; only for a path that is new (see CONTRIBUTING)
+histories:
+    RECORD_HISTORIES=1 cargo test --test stories history_replay::today
+
+# Check licences and advisories (needs cargo-deny)
+deny:
+    cargo deny check
+
+# Exactly the steps of CI
+ci:
+    .ci/run
