@@ -37,6 +37,8 @@ pub enum Command {
     Demo(DemoArgs),
     /// Check every part, say what is wrong and what mends it
     Doctor(DoctorArgs),
+    /// Keep the engine up until stdin closes, and say where it is, for Temporal's own tools
+    Engine,
     /// Serve Spotify's Web API as an MCP server over stdio: the bundled upstream
     Spotify,
     /// Serve a simulated Spotify Web API on 127.0.0.1, for tests and demos; it is not Spotify

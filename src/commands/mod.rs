@@ -2,6 +2,7 @@
 
 mod demo;
 mod doctor;
+mod engine;
 mod eval;
 mod login;
 mod serve;
@@ -14,7 +15,7 @@ use std::process::ExitCode;
 use crate::{
     cli::{Cli, Command},
     config::Config,
-    engine, logging,
+    engine::supervisor, logging,
 };
 
 /// Runs the command.
@@ -26,7 +27,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     // installed before, and then that serves.
     let _ = rustls::crypto::ring::default_provider().install_default();
     if let Some(Command::EngineSupervisor(arguments)) = cli.command {
-        engine::supervisor::run(arguments).await?;
+        supervisor::run(arguments).await?;
         return Ok(ExitCode::SUCCESS);
     }
     let (home, config) = Config::load(&cli.settings)?;
@@ -37,6 +38,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Login(arguments) => login::run(&config, &home, arguments).await?,
         Command::Demo(arguments) => return demo::run(&config, &home, arguments).await,
         Command::Doctor(arguments) => return doctor::run(&config, &home, arguments).await,
+        Command::Engine => return engine::run(&config, &home).await,
         Command::Spotify => spotify::run(&config, &home).await?,
         Command::Sim(arguments) => sim::run(arguments).await?,
         Command::Eval(arguments) => eval::run(arguments).await?,

@@ -1,10 +1,12 @@
 //! A home of its own for each test of the engine, and processes that use the engine in it.
 
 use std::{
+    env,
+    ffi::OsString,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::{OnceLock, mpsc},
+    sync::mpsc,
     time::{Duration, Instant},
 };
 
@@ -46,14 +48,15 @@ impl Sandbox {
 
     /// Starts a process that uses the engine, after `change` to its command.
     pub(crate) fn user_with(&self, change: impl FnOnce(&mut Command)) -> User {
-        let mut command = Command::new(user_program());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_segue"));
         command
-            .args(["use", "--cache"])
+            .args(["engine", "--engine-cache"])
             .arg(&self.cache)
+            .env("PATH", path_without_temporal())
             .env("SEGUE_HOME", self.home.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TEMPORAL_")) {
+        for (name, _) in env::vars().filter(|(name, _)| name.starts_with("TEMPORAL_")) {
             command.env_remove(name);
         }
         // No temporal.toml of whoever runs the tests.
@@ -199,7 +202,7 @@ pub(crate) fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> 
     }
 }
 
-fn processes(wanted: impl Fn(&[std::ffi::OsString]) -> bool) -> Vec<Pid> {
+fn processes(wanted: impl Fn(&[OsString]) -> bool) -> Vec<Pid> {
     let mut system = System::new();
     system.refresh_processes_specifics(
         ProcessesToUpdate::All,
@@ -218,20 +221,13 @@ fn processes(wanted: impl Fn(&[std::ffi::OsString]) -> bool) -> Vec<Pid> {
 
 /// `target/`: this test's program is in `target/debug/deps/`.
 fn target_dir() -> PathBuf {
-    let program = std::env::current_exe().expect("this program");
+    let program = env::current_exe().expect("this program");
     program.ancestors().nth(3).expect("target").to_owned()
 }
 
-/// The example `engine_user`, built first: a test on its own doesn't build examples.
-fn user_program() -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let built = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--offline", "--example", "engine_user"])
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .status()
-            .expect("cargo runs");
-        assert!(built.success(), "the example engine_user does not build");
-        target_dir().join("debug/examples/engine_user")
-    })
+/// `PATH` without a Temporal CLI of whoever runs the tests: they fetch their own.
+fn path_without_temporal() -> OsString {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let folders = env::split_paths(&path).filter(|folder| !folder.join("temporal").exists());
+    env::join_paths(folders).expect("a PATH")
 }

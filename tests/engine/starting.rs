@@ -50,7 +50,7 @@ fn an_engine_that_does_not_stay_up_is_reported_with_its_own_words() {
     // Twice: the first failure is no excuse for the second user.
     for _ in 0..2 {
         let user = sandbox.user_with(|command| {
-            command.arg("--temporal").arg(&cli);
+            command.arg("--temporal-cli").arg(&cli);
         });
         let error = user.hears("error");
         assert!(error.starts_with("engine_crashed "), "{error}");
@@ -69,7 +69,7 @@ fn an_engine_that_does_not_stay_up_is_reported_with_its_own_words() {
 fn a_configured_cli_that_is_not_there_is_an_error_at_once() {
     let sandbox = Sandbox::new();
     let user = sandbox.user_with(|command| {
-        command.args(["--temporal", "/nowhere/temporal"]);
+        command.args(["--temporal-cli", "/nowhere/temporal"]);
     });
     assert!(user.hears("error").starts_with("engine_configured_cli "));
     assert!(sandbox.supervisors().is_empty());

@@ -76,3 +76,34 @@ async fn an_error_that_no_retry_mends_is_not_retried_and_keeps_no_letter() {
     assert_eq!(view["error_code"], "playlist_not_found");
     server.end().await.unwrap();
 }
+
+#[tokio::test]
+async fn what_needs_the_user_fails_at_once_with_its_code_and_its_next_step() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let spotify = reqwest::Client::new();
+    let order = async |path: &str, body: serde_json::Value| -> serde_json::Value {
+        let answer = spotify.post(format!("{}{path}", world.sim.url())).json(&body).send().await;
+        let answer = answer.unwrap().error_for_status().unwrap().text().await.unwrap();
+        serde_json::from_str(&answer).unwrap_or_default()
+    };
+    let failed = async |playlist: &str| {
+        let id = start(&server, song(CLOCKS, playlist)).await;
+        let view = ended(&server, &id).await;
+        assert_eq!((&view["status"], &view["retry_count"]), (&json!("failed"), &json!(0)), "{view:#}");
+        assert!(view["next_step"].as_str().is_some_and(|step| !step.is_empty()), "{view:#}");
+        view["error_code"].clone()
+    };
+
+    let made = order("/_sim/playlists", json!({"name": "Theirs", "owner": "somebody", "writable": false})).await;
+    let theirs = made["id"].as_str().unwrap_or_else(|| panic!("an id: {made}"));
+    assert_eq!(failed(theirs).await, "playlist_not_writable");
+
+    order("/_sim/tokens", json!({"scopes": []})).await;
+    assert_eq!(failed(world.empty()).await, "insufficient_scope");
+
+    order("/_sim/tokens", json!({"expire_access": true, "revoke_refresh": true})).await;
+    assert_eq!(failed(world.empty()).await, "auth_expired");
+    assert!(world.in_playlist(world.empty()).is_empty());
+    server.end().await.unwrap();
+}

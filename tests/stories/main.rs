@@ -9,6 +9,7 @@ mod bad_input;
 mod cancelling;
 mod dead_letters;
 mod demo;
+mod doctor;
 mod foreign_upstream;
 mod history_replay;
 mod kills;

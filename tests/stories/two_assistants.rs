@@ -44,3 +44,21 @@ async fn the_first_is_killed_while_both_have_syncs_running() {
     second.end().await.unwrap();
     until("the engine ends", async || crate::support::processes(None, &home).is_empty()).await;
 }
+
+#[tokio::test]
+async fn a_worker_alone_carries_on_when_the_assistant_is_gone() {
+    let world = World::new().await;
+    world.fault(json!({"endpoint": "any", "count": 0, "latency_ms": 500})).await;
+    let server = world.serve().await;
+    server.call("list_syncs", json!({})).await.unwrap();
+    let mut worker = world.launch().command(&["worker"]).unwrap().spawn().unwrap();
+    start(&server, song(SONGS[0], world.empty())).await;
+    world.until_asked("search", 1).await;
+    server.kill().await.unwrap();
+    until("the worker brings it home", async || {
+        world.in_playlist(world.empty()) == [SONGS[0].2]
+    })
+    .await;
+    worker.kill().await.unwrap();
+    assert_eq!(world.effective_adds(), 1);
+}
