@@ -14,7 +14,12 @@ use crate::engine::SupervisorArgs;
 ///
 /// Without a command, `segue` is `segue serve`.
 #[derive(Debug, Parser)]
-#[command(name = "segue", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(
+    name = "segue",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -29,7 +34,10 @@ pub struct Cli {
 pub enum Command {
     /// Serve MCP over stdio, with a worker in the same process (the default)
     Serve,
-    /// Run a worker alone, to take a share of the work of an engine
+    /// Run a worker alone, to take a share of an engine's work
+    ///
+    /// Syncs are done by the processes that run. With the managed engine they pause when the last
+    /// of them ends, and go on with the next; a worker left running carries them through.
     Worker,
     /// Sign in to Spotify in the browser, and keep the sign-in
     Login(LoginArgs),
@@ -87,7 +95,17 @@ pub struct Settings {
 }
 
 /// The form of the log.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, serde::Deserialize, serde::Serialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    clap::ValueEnum,
+    serde::Deserialize,
+    serde::Serialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum LogFormat {
     /// For people.
@@ -98,7 +116,17 @@ pub enum LogFormat {
 }
 
 /// Where the Spotify sign-in is kept.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, serde::Deserialize, serde::Serialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    clap::ValueEnum,
+    serde::Deserialize,
+    serde::Serialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenStorePlace {
     /// In the system's keyring if there is one, else in the file.

@@ -41,7 +41,12 @@ pub struct Launch {
 impl Launch {
     /// This program as a server with its files under `home`, on this Spotify, with the engine's
     /// binary kept in `engine_cache`.
-    pub fn new(program: impl Into<PathBuf>, home: &Path, engine_cache: &Path, spotify: &Ready) -> Self {
+    pub fn new(
+        program: impl Into<PathBuf>,
+        home: &Path,
+        engine_cache: &Path,
+        spotify: &Ready,
+    ) -> Self {
         let variables = [
             ("SEGUE_HOME", home.display().to_string()),
             ("SEGUE_ENGINE_CACHE", engine_cache.display().to_string()),
@@ -53,7 +58,9 @@ impl Launch {
         ];
         Self {
             program: program.into(),
-            variables: variables.map(|(name, value)| (name.to_owned(), value)).to_vec(),
+            variables: variables
+                .map(|(name, value)| (name.to_owned(), value))
+                .to_vec(),
             log: None,
         }
     }
@@ -79,14 +86,21 @@ impl Launch {
     pub fn command(&self, arguments: &[&str]) -> anyhow::Result<Command> {
         let mut command = Command::new(&self.program);
         for (name, _) in std::env::vars_os() {
-            let misleads = |name: &str| LEADING_ASTRAY.iter().any(|prefix| name.starts_with(prefix));
+            let misleads =
+                |name: &str| LEADING_ASTRAY.iter().any(|prefix| name.starts_with(prefix));
             if name.to_str().is_some_and(misleads) {
                 command.env_remove(&name);
             }
         }
-        command.args(arguments).envs(self.variables.iter().cloned()).kill_on_drop(true);
+        command
+            .args(arguments)
+            .envs(self.variables.iter().cloned())
+            .kill_on_drop(true);
         if let Some(log) = &self.log {
-            let log = std::fs::File::options().create(true).append(true).open(log)?;
+            let log = std::fs::File::options()
+                .create(true)
+                .append(true)
+                .open(log)?;
             command.stderr(log);
         }
         Ok(command)
@@ -136,7 +150,11 @@ impl Server {
     ///
     /// # Errors
     /// A fault of the protocol, or no answer.
-    pub async fn call_raw(&self, tool: &'static str, arguments: Value) -> anyhow::Result<CallToolResult> {
+    pub async fn call_raw(
+        &self,
+        tool: &'static str,
+        arguments: Value,
+    ) -> anyhow::Result<CallToolResult> {
         let arguments = arguments.as_object().cloned().unwrap_or_default();
         let params = CallToolRequestParams::new(tool).with_arguments(arguments);
         Ok(timeout(CALL_TIMEOUT, self.client.call_tool(params)).await??)

@@ -19,6 +19,8 @@ use crate::{
 
 /// Who the user is when nobody says: on a person's own machine there is only one.
 const DEFAULT_USER: &str = "local";
+/// What is logged when nobody says. rmcp reports a client that has left as an error; it is none.
+const DEFAULT_LOG: &str = "warn,rmcp::service=off";
 /// Bytes of a user's name: what a search attribute holds.
 const LONGEST_USER: usize = 255;
 
@@ -55,7 +57,7 @@ impl Default for Config {
             temporal_cli: None,
             engine_cache: None,
             match_threshold: DEFAULT_THRESHOLD,
-            log: "warn".to_owned(),
+            log: DEFAULT_LOG.to_owned(),
             log_format: LogFormat::default(),
             token_store: TokenStorePlace::default(),
         }
@@ -80,7 +82,11 @@ impl Config {
     fn read(flags: &Settings, home: &Home, environment: Environment) -> anyhow::Result<Self> {
         let file = home.config_file();
         let sources = config::Config::builder()
-            .add_source(File::from(file.clone()).format(FileFormat::Toml).required(false))
+            .add_source(
+                File::from(file.clone())
+                    .format(FileFormat::Toml)
+                    .required(false),
+            )
             .add_source(environment.ignore_empty(true))
             .set_override_option("user", flags.user.clone())?
             .set_override_option("upstream", flags.upstream.clone())?
@@ -113,7 +119,10 @@ impl Config {
 
     fn check(self) -> anyhow::Result<Self> {
         if !(0.0..=1.0).contains(&self.match_threshold) {
-            bail!("match_threshold is {}; it must be from 0.0 to 1.0", self.match_threshold);
+            bail!(
+                "match_threshold is {}; it must be from 0.0 to 1.0",
+                self.match_threshold
+            );
         }
         if self.user.trim().is_empty() || self.user.len() > LONGEST_USER {
             bail!("user must be a name of 1 to {LONGEST_USER} bytes");
@@ -192,7 +201,9 @@ fn path(given: &Option<PathBuf>) -> anyhow::Result<Option<String>> {
         .as_ref()
         .map(|path| {
             let path = std::path::absolute(path)?;
-            path.to_str().map(str::to_owned).ok_or_else(|| anyhow!("{} is not UTF-8", path.display()))
+            path.to_str()
+                .map(str::to_owned)
+                .ok_or_else(|| anyhow!("{} is not UTF-8", path.display()))
         })
         .transpose()
 }
@@ -225,26 +236,39 @@ mod tests {
         let folder = tempfile::tempdir()?;
         let home = Home::at(folder.path())?;
         std::fs::write(home.config_file(), file)?;
-        let variables: HashMap<String, String> =
-            variables.iter().map(|&(k, v)| (k.to_owned(), v.to_owned())).collect();
-        Config::read(flags, &home, Environment::with_prefix("SEGUE").source(Some(variables)))
+        let variables: HashMap<String, String> = variables
+            .iter()
+            .map(|&(k, v)| (k.to_owned(), v.to_owned()))
+            .collect();
+        Config::read(
+            flags,
+            &home,
+            Environment::with_prefix("SEGUE").source(Some(variables)),
+        )
     }
 
     #[test]
     fn flags_win_over_the_environment_and_that_over_the_file() {
         let file = "user = 'file'\nlog = 'info'\nmatch_threshold = 0.5";
         let variables = [("SEGUE_USER", "variable"), ("SEGUE_LOG", "debug")];
-        let flags = Settings { user: Some("flag".into()), ..Settings::default() };
+        let flags = Settings {
+            user: Some("flag".into()),
+            ..Settings::default()
+        };
         let config = read(&flags, file, &variables).expect("readable");
-        assert_eq!((config.user.as_str(), config.log.as_str()), ("flag", "debug"));
+        assert_eq!(
+            (config.user.as_str(), config.log.as_str()),
+            ("flag", "debug")
+        );
         assert_eq!(config.match_threshold, 0.5);
     }
 
     #[test]
     fn an_unknown_key_is_an_error_that_names_the_nearest() {
-        for (file, variables) in
-            [("upsteam = 'x'", &[][..]), ("", &[("SEGUE_UPSTEAM", "x")][..])]
-        {
+        for (file, variables) in [
+            ("upsteam = 'x'", &[][..]),
+            ("", &[("SEGUE_UPSTEAM", "x")][..]),
+        ] {
             let error = read(&Settings::default(), file, variables).expect_err("refused");
             let message = format!("{error:#}");
             assert!(message.contains("\"upsteam\""), "{message}");
@@ -262,8 +286,10 @@ mod tests {
             ("user = ' '", "user"),
             ("log_format = 'xml'", "log_format"),
         ] {
-            let message =
-                format!("{:#}", read(&Settings::default(), file, &[]).expect_err("refused"));
+            let message = format!(
+                "{:#}",
+                read(&Settings::default(), file, &[]).expect_err("refused")
+            );
             assert!(message.contains(key), "{file}: {message}");
         }
     }

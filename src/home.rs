@@ -166,7 +166,6 @@ fn keep_others_out(path: &Path) -> Result<(), HomeError> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a failed test should panic")]
 
     use super::*;
 

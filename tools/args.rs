@@ -49,8 +49,14 @@ mod tests {
         for (arguments, expected) in [
             (json!({}), "missing field `title`"),
             (json!({"title": 5}), "argument title is not right"),
-            (json!({"title": "x", "wait_seconds": "soon"}), "argument wait_seconds is not right"),
-            (json!({"title": "x", "titel": "y"}), "expected `title` or `wait_seconds`"),
+            (
+                json!({"title": "x", "wait_seconds": "soon"}),
+                "argument wait_seconds is not right",
+            ),
+            (
+                json!({"title": "x", "titel": "y"}),
+                "expected `title` or `wait_seconds`",
+            ),
         ] {
             let message = read::<Params>(arguments).expect_err("refused");
             assert!(message.contains(expected), "{message}");

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use rmcp::{
-    RoleServer, handler::server::common::{schema_for_output, schema_for_type},
-    service::RequestContext, tool, tool_router,
+    RoleServer,
+    handler::server::common::{schema_for_output, schema_for_type},
+    service::RequestContext,
+    tool, tool_router,
 };
 use schemars::JsonSchema;
 use segue_workflows::{dead_letter::DeadLetter, music_sync::MusicSync, names, sync::SyncStatus};
@@ -12,7 +14,10 @@ use serde::Deserialize;
 use temporalio_client::{Client, WorkflowCancelOptions, WorkflowExecuteUpdateOptions};
 
 use crate::{
-    Segue, answer::Answer, args::Args, error::ToolError,
+    Segue,
+    answer::Answer,
+    args::Args,
+    error::ToolError,
     view::{self, SyncView},
     waiting,
 };
@@ -83,12 +88,17 @@ impl Segue {
             SyncStatus::Completed => format!("The cancellation came too late: {}", after.message),
             _ => after.message.clone(),
         };
-        Ok(Answer { sentence: sentence + &engine.note(), data: after })
+        Ok(Answer {
+            sentence: sentence + &engine.note(),
+            data: after,
+        })
     }
 }
 
 async fn cancel(client: &Client, sync_id: &str) -> Result<(), ToolError> {
-    let options = WorkflowCancelOptions::builder().reason("cancel_sync").build();
+    let options = WorkflowCancelOptions::builder()
+        .reason("cancel_sync")
+        .build();
     client
         .get_workflow_handle::<MusicSync>(sync_id)
         .cancel(options)
@@ -99,7 +109,11 @@ async fn cancel(client: &Client, sync_id: &str) -> Result<(), ToolError> {
 async fn discard(client: &Client, sync_id: &str) -> Result<(), ToolError> {
     client
         .get_workflow_handle::<DeadLetter>(names::dead_letter_id(sync_id))
-        .execute_update(DeadLetter::discard, (), WorkflowExecuteUpdateOptions::default())
+        .execute_update(
+            DeadLetter::discard,
+            (),
+            WorkflowExecuteUpdateOptions::default(),
+        )
         .await
         .map_err(|error| {
             ToolError::wrong_state(

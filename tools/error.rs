@@ -96,7 +96,11 @@ impl ToolError {
 
     /// The upstream failed at something that is asked of it directly.
     pub fn upstream(error: &segue_workflows::error::SyncError) -> Self {
-        Self::new(error.code.as_str(), error.message.clone(), error.next_step.clone())
+        Self::new(
+            error.code.as_str(),
+            error.message.clone(),
+            error.next_step.clone(),
+        )
     }
 
     /// The answer is not there yet.

@@ -1,8 +1,10 @@
 //! `get_sync_progress`: where a sync stands, or what came of it.
 
 use rmcp::{
-    RoleServer, handler::server::common::{schema_for_output, schema_for_type},
-    service::RequestContext, tool, tool_router,
+    RoleServer,
+    handler::server::common::{schema_for_output, schema_for_type},
+    service::RequestContext,
+    tool, tool_router,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -54,11 +56,16 @@ impl Segue {
         )
         .await?;
         let status = view.status.as_str().replace('_', " ");
-        let mut sentence =
-            format!("\"{}\" by {}: {status}. {}", view.track, view.artist, view.message);
+        let mut sentence = format!(
+            "\"{}\" by {}: {status}. {}",
+            view.track, view.artist, view.message
+        );
         if let Some(next_step) = &view.next_step {
             sentence = format!("{sentence} {next_step}");
         }
-        Ok(Answer { sentence: sentence + &engine.note(), data: view })
+        Ok(Answer {
+            sentence: sentence + &engine.note(),
+            data: view,
+        })
     }
 }

@@ -115,7 +115,11 @@ impl ServerHandler for Segue {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let known = self.router.has_route(&request.name);
-        match self.router.call(ToolCallContext::new(self, request, context)).await {
+        match self
+            .router
+            .call(ToolCallContext::new(self, request, context))
+            .await
+        {
             // A model sees results, not protocol errors, and can mend only what it sees.
             Err(error) if known && error.code == ErrorCode::INVALID_PARAMS => {
                 ToolError::unreadable(error.message).into_call_tool_result()

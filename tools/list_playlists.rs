@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use rmcp::{
-    RoleServer, handler::server::common::{schema_for_output, schema_for_type},
-    service::RequestContext, tool, tool_router,
+    RoleServer,
+    handler::server::common::{schema_for_output, schema_for_type},
+    service::RequestContext,
+    tool, tool_router,
 };
 use schemars::JsonSchema;
 use segue_workflows::{
@@ -73,14 +75,21 @@ impl Segue {
             .start_workflow(PlaylistReading::run, (), options)
             .await
             .map_err(|error| ToolError::engine_failed("start the reading", &error))?;
-        let result =
-            timeout(wait, reading.get_result(WorkflowGetResultOptions::default())).await;
+        let result = timeout(
+            wait,
+            reading.get_result(WorkflowGetResultOptions::default()),
+        )
+        .await;
         let playlists = match result {
             Ok(Ok(playlists)) => playlists,
             Ok(Err(error)) => return Err(of_reading(&error)),
             Err(_) => {
                 let until = reading
-                    .query(PlaylistReading::waiting_until, (), WorkflowQueryOptions::default())
+                    .query(
+                        PlaylistReading::waiting_until,
+                        (),
+                        WorkflowQueryOptions::default(),
+                    )
                     .await;
                 // Nobody will ask for this reading again: the next call starts its own.
                 let _ = reading.cancel(WorkflowCancelOptions::default()).await;
@@ -88,7 +97,10 @@ impl Segue {
                     Ok(Some(until)) => format!(
                         "Spotify limits the rate of requests; it answers again at {until:.0}."
                     ),
-                    _ => format!("Spotify has not answered within {} s.", Duration::as_secs(&wait)),
+                    _ => format!(
+                        "Spotify has not answered within {} s.",
+                        Duration::as_secs(&wait)
+                    ),
                 }));
             }
         };
@@ -97,7 +109,10 @@ impl Segue {
             1 => format!("There is one playlist: {}.", playlists[0].name),
             many => format!("There are {many} playlists."),
         };
-        Ok(Answer { sentence: sentence + &engine.note(), data: Output { playlists } })
+        Ok(Answer {
+            sentence: sentence + &engine.note(),
+            data: Output { playlists },
+        })
     }
 }
 

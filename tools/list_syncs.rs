@@ -5,15 +5,17 @@ use std::collections::BTreeSet;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 use rmcp::{
-    RoleServer, handler::server::common::{schema_for_output, schema_for_type},
-    service::RequestContext, tool, tool_router,
+    RoleServer,
+    handler::server::common::{schema_for_output, schema_for_type},
+    service::RequestContext,
+    tool, tool_router,
 };
 use schemars::JsonSchema;
 use segue_workflows::{names, sync::SyncStatus};
 use serde::{Deserialize, Serialize};
 use temporalio_client::{Client, NamespacedClient};
 use temporalio_common::protos::temporal::api::{
-    workflow::v1::WorkflowExecutionInfo,
+    enums::v1::WorkflowExecutionStatus as EngineStatus, workflow::v1::WorkflowExecutionInfo,
     workflowservice::v1::ListWorkflowExecutionsRequest,
 };
 use temporalio_common::search_attributes::SearchAttributes;
@@ -132,9 +134,14 @@ impl Segue {
             (0, None) => "There are no such syncs.".to_owned(),
             (1, None) => "There is one such sync.".to_owned(),
             (many, None) => format!("There are {many} such syncs."),
-            (many, Some(_)) => format!("Here are {many} syncs; give next_cursor as cursor for more."),
+            (many, Some(_)) => {
+                format!("Here are {many} syncs; give next_cursor as cursor for more.")
+            }
         };
-        Ok(Answer { sentence: sentence + &engine.note(), data: Output { syncs, next_cursor } })
+        Ok(Answer {
+            sentence: sentence + &engine.note(),
+            data: Output { syncs, next_cursor },
+        })
     }
 }
 
@@ -145,7 +152,11 @@ fn cursor(given: Option<&str>) -> Result<Vec<u8>, ToolError> {
         _ => None,
     };
     decoded.ok_or_else(|| {
-        ToolError::invalid("cursor", "is not a cursor", "the next_cursor of the page before")
+        ToolError::invalid(
+            "cursor",
+            "is not a cursor",
+            "the next_cursor of the page before",
+        )
     })
 }
 
@@ -159,9 +170,19 @@ fn filter(params: &Params, user_id: &str) -> Result<String, ToolError> {
             "your own user id, or nothing",
         ));
     }
-    let mut terms = vec!["WorkflowType = 'MusicSync'".to_owned(), equals(names::USER_ID.name(), user_id)];
+    // What is dead-lettered is what a letter keeps, however long ago its sync was.
+    let kind = match params.status {
+        Some(SyncStatus::DeadLettered) => {
+            "WorkflowType = 'DeadLetter' AND ExecutionStatus = 'Running'"
+        }
+        _ => "WorkflowType = 'MusicSync'",
+    };
+    let mut terms = vec![kind.to_owned(), equals(names::USER_ID.name(), user_id)];
     if let Some(given) = text::optional("playlist", params.playlist.as_deref(), 300)? {
-        terms.push(equals(names::PLAYLIST_ID.name(), playlist::parse(&given)?.as_str()));
+        terms.push(equals(
+            names::PLAYLIST_ID.name(),
+            playlist::parse(&given)?.as_str(),
+        ));
     }
     if let Some(title) = text::optional("track", params.track.as_deref(), 500)? {
         terms.push(equals(names::TRACK_NAME.name(), &title));
@@ -181,14 +202,16 @@ fn filter(params: &Params, user_id: &str) -> Result<String, ToolError> {
             "{} IN ('failed', 'dead_lettered')",
             names::SYNC_STATUS.name()
         )),
+        Some(SyncStatus::DeadLettered) | None => {}
         Some(status) => terms.push(equals(names::SYNC_STATUS.name(), status.as_str())),
-        None => {}
     }
     Ok(terms.join(" AND "))
 }
 
 fn equals(name: &str, value: &str) -> String {
-    let quoted = names::attribute_value(value).replace('\\', "\\\\").replace('\'', "\\'");
+    let quoted = names::attribute_value(value)
+        .replace('\\', "\\\\")
+        .replace('\'', "\\'");
     format!("{name} = '{quoted}'")
 }
 
@@ -221,13 +244,16 @@ async fn open_letters(
     let letters: Vec<String> = found
         .iter()
         .filter(|execution| status_of(execution) == Some(SyncStatus::DeadLettered))
-        .filter_map(|execution| execution.execution.as_ref())
-        .map(|execution| format!("'{}'", names::dead_letter_id(&execution.workflow_id)))
+        .filter_map(sync_id_of)
+        .map(|sync_id| format!("'{}'", names::dead_letter_id(&sync_id)))
         .collect();
     if letters.is_empty() {
         return Ok(BTreeSet::new());
     }
-    let query = format!("ExecutionStatus = 'Running' AND WorkflowId IN ({})", letters.join(", "));
+    let query = format!(
+        "ExecutionStatus = 'Running' AND WorkflowId IN ({})",
+        letters.join(", ")
+    );
     let (open, _) = list(client, query, LARGEST_LIMIT, Vec::new()).await?;
     Ok(open
         .into_iter()
@@ -237,7 +263,7 @@ async fn open_letters(
 }
 
 fn row(execution: &WorkflowExecutionInfo, letters: &BTreeSet<String>) -> Option<Row> {
-    let sync_id = execution.execution.as_ref()?.workflow_id.clone();
+    let sync_id = sync_id_of(execution)?;
     let attributes = attributes(execution);
     let status = match status_of(execution)? {
         SyncStatus::DeadLettered if !letters.contains(&names::dead_letter_id(&sync_id)) => {
@@ -251,8 +277,14 @@ fn row(execution: &WorkflowExecutionInfo, letters: &BTreeSet<String>) -> Option<
         track: attributes.get(&names::TRACK_NAME).unwrap_or_default(),
         artist: attributes.get(&names::ARTIST_NAME).unwrap_or_default(),
         playlist: attributes.get(&names::PLAYLIST_ID).unwrap_or_default(),
-        started_at: execution.start_time.as_ref().and_then(|t| time(t.seconds, t.nanos))?,
-        ended_at: execution.close_time.as_ref().and_then(|t| time(t.seconds, t.nanos)),
+        started_at: execution
+            .start_time
+            .as_ref()
+            .and_then(|t| time(t.seconds, t.nanos))?,
+        ended_at: execution
+            .close_time
+            .as_ref()
+            .and_then(|t| time(t.seconds, t.nanos)),
         sync_id,
     })
 }
@@ -265,10 +297,22 @@ fn attributes(execution: &WorkflowExecutionInfo) -> SearchAttributes {
         .unwrap_or_default()
 }
 
+/// The sync that this is, or that this letter keeps.
+fn sync_id_of(execution: &WorkflowExecutionInfo) -> Option<String> {
+    let id = &execution.execution.as_ref()?.workflow_id;
+    Some(names::sync_of_dead_letter(id).unwrap_or(id).to_owned())
+}
+
 fn status_of(execution: &WorkflowExecutionInfo) -> Option<SyncStatus> {
-    attributes(execution)
-        .get(&names::SYNC_STATUS)
-        .and_then(|status| SyncStatus::parse(&status))
+    let told = attributes(execution).get(&names::SYNC_STATUS);
+    let status = SyncStatus::parse(&told?)?;
+    // One that was terminated from outside could not say so itself.
+    let over = execution.status != EngineStatus::Running as i32;
+    Some(if over && status.is_open() {
+        SyncStatus::Failed
+    } else {
+        status
+    })
 }
 
 #[cfg(test)]
@@ -281,20 +325,35 @@ mod tests {
 
     #[test]
     fn a_value_cannot_leave_its_quotes() {
-        let params = Params { track: Some("x' OR UserId = 'other\\".into()), ..nothing() };
+        let params = Params {
+            track: Some("x' OR UserId = 'other\\".into()),
+            ..nothing()
+        };
         let filter = filter(&params, "local").expect("accepted");
-        assert!(filter.ends_with(r"TrackName = 'x\' OR UserId = \'other\\'"), "{filter}");
+        assert!(
+            filter.ends_with(r"TrackName = 'x\' OR UserId = \'other\\'"),
+            "{filter}"
+        );
     }
 
     #[test]
     fn somebody_elses_syncs_are_refused() {
-        let params = Params { user: Some("other".into()), ..nothing() };
-        assert_eq!(filter(&params, "local").expect_err("refused").field, Some("user"));
+        let params = Params {
+            user: Some("other".into()),
+            ..nothing()
+        };
+        assert_eq!(
+            filter(&params, "local").expect_err("refused").field,
+            Some("user")
+        );
     }
 
     #[test]
     fn a_cursor_that_is_none_is_refused() {
         assert_eq!(cursor(None), Ok(vec![]));
-        assert_eq!(cursor(Some("not a cursor!")).expect_err("refused").field, Some("cursor"));
+        assert_eq!(
+            cursor(Some("not a cursor!")).expect_err("refused").field,
+            Some("cursor")
+        );
     }
 }

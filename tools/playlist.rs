@@ -37,9 +37,14 @@ fn id_in_url(given: &str) -> Option<String> {
     if url.host_str() != Some("open.spotify.com") {
         return None;
     }
-    let mut segments = url.path_segments()?.skip_while(|&segment| segment != "playlist");
+    let mut segments = url
+        .path_segments()?
+        .skip_while(|&segment| segment != "playlist");
     segments.next()?;
-    segments.next().filter(|id| is_spotify_id(id)).map(str::to_owned)
+    segments
+        .next()
+        .filter(|id| is_spotify_id(id))
+        .map(str::to_owned)
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! `retry_failed`: tries a failed or dead-lettered sync again.
 
 use rmcp::{
-    RoleServer, handler::server::common::{schema_for_output, schema_for_type},
-    service::RequestContext, tool, tool_router,
+    RoleServer,
+    handler::server::common::{schema_for_output, schema_for_type},
+    service::RequestContext,
+    tool, tool_router,
 };
 use schemars::JsonSchema;
 use segue_workflows::{
@@ -15,7 +17,11 @@ use serde::{Deserialize, Serialize};
 use temporalio_client::{Client, WorkflowExecuteUpdateOptions, WorkflowQueryOptions};
 
 use crate::{
-    Segue, answer::Answer, args::Args, error::ToolError, sync_track,
+    Segue,
+    answer::Answer,
+    args::Args,
+    error::ToolError,
+    sync_track,
     view::{self, SyncView},
     waiting,
 };
@@ -80,8 +86,7 @@ impl Segue {
                 ));
             }
         }
-        let sync =
-            waiting::for_started(client, &context, self.user_id(), &retry_id, wait).await?;
+        let sync = waiting::for_started(client, &context, self.user_id(), &retry_id, wait).await?;
         let sentence = match sync.is_ended() {
             true => sync.message.clone(),
             false => format!(
@@ -89,7 +94,13 @@ impl Segue {
                  Call get_sync_progress with this new sync_id to see what came of it."
             ),
         };
-        Ok(Answer { sentence: sentence + &engine.note(), data: Output { retry_of: failed_id, sync } })
+        Ok(Answer {
+            sentence: sentence + &engine.note(),
+            data: Output {
+                retry_of: failed_id,
+                sync,
+            },
+        })
     }
 }
 
@@ -119,6 +130,9 @@ async fn retry_anew(client: &Client, failed_id: &str, retry_id: &str) -> Result<
         .query(MusicSync::input, (), WorkflowQueryOptions::default())
         .await
         .map_err(|error| ToolError::engine_failed("read what the sync was asked to do", &error))?;
-    let again = SyncInput { retry_of: Some(failed_id.to_owned()), ..input };
+    let again = SyncInput {
+        retry_of: Some(failed_id.to_owned()),
+        ..input
+    };
     sync_track::start(client, retry_id, again).await
 }

@@ -1,8 +1,10 @@
 //! `sync_track`: one song into one playlist, durably.
 
 use rmcp::{
-    RoleServer, handler::server::common::{schema_for_output, schema_for_type},
-    service::RequestContext, tool, tool_router,
+    RoleServer,
+    handler::server::common::{schema_for_output, schema_for_type},
+    service::RequestContext,
+    tool, tool_router,
 };
 use schemars::JsonSchema;
 use segue_workflows::{
@@ -93,12 +95,19 @@ impl Segue {
                 view.message
             ),
         };
-        Ok(Answer { sentence: sentence + &engine.note(), data: view })
+        Ok(Answer {
+            sentence: sentence + &engine.note(),
+            data: view,
+        })
     }
 }
 
 /// Starts the workflow of a sync.
-pub(crate) async fn start(client: &Client, sync_id: &str, sync: SyncInput) -> Result<(), ToolError> {
+pub(crate) async fn start(
+    client: &Client,
+    sync_id: &str,
+    sync: SyncInput,
+) -> Result<(), ToolError> {
     let options = WorkflowStartOptions::new(names::SYNC_QUEUE, sync_id)
         .search_attributes(attributes_of(&sync, SyncStatus::Running))
         // The worker in this process may begin without a round trip through the queue.
@@ -113,9 +122,16 @@ pub(crate) async fn start(client: &Client, sync_id: &str, sync: SyncInput) -> Re
 fn checked(params: Params, user_id: &str, default_threshold: f64) -> Result<SyncInput, ToolError> {
     let threshold = params.match_threshold.unwrap_or(default_threshold);
     if !(0.0..=1.0).contains(&threshold) {
-        return Err(ToolError::invalid("match_threshold", "is out of range", "0.0 to 1.0"));
+        return Err(ToolError::invalid(
+            "match_threshold",
+            "is out of range",
+            "0.0 to 1.0",
+        ));
     }
-    if params.duration_ms.is_some_and(|ms| ms == 0 || ms > LONGEST_TRACK_MS) {
+    if params
+        .duration_ms
+        .is_some_and(|ms| ms == 0 || ms > LONGEST_TRACK_MS)
+    {
         return Err(ToolError::invalid(
             "duration_ms",
             "is out of range",

@@ -12,12 +12,12 @@ use segue_workflows::{
     sync::{FailedSync, Progress, Step, SyncOutcome, SyncStatus},
 };
 use serde::Serialize;
-use temporalio_client::{
-    Client, WorkflowDescribeOptions, WorkflowGetResultOptions, WorkflowQueryOptions,
-    errors::{WorkflowGetResultError, WorkflowInteractionError},
-    WorkflowExecutionDescription,
-};
 use temporalio_client::WorkflowExecutionStatus as EngineStatus;
+use temporalio_client::{
+    Client, WorkflowDescribeOptions, WorkflowExecutionDescription, WorkflowGetResultOptions,
+    WorkflowQueryOptions,
+    errors::{WorkflowGetResultError, WorkflowInteractionError},
+};
 use temporalio_common::error::IncomingError;
 
 use crate::error::ToolError;
@@ -105,7 +105,14 @@ pub(crate) async fn read(
     user_id: &str,
     sync_id: &str,
 ) -> Result<SyncView, ToolError> {
-    let described = describe(client, user_id, sync_id).await?;
+    let described = match describe(client, user_id, sync_id).await {
+        Err(unknown) if unknown.code == "unknown_sync" => {
+            return forgotten(client, user_id, sync_id)
+                .await
+                .unwrap_or(Err(unknown));
+        }
+        described => described?,
+    };
     let view = started(sync_id, &described);
     match described.status() {
         EngineStatus::Running | EngineStatus::Paused => running(client, view).await,
@@ -125,7 +132,11 @@ pub(crate) async fn describe(
     let handle = client.get_workflow_handle::<MusicSync>(sync_id);
     match handle.describe(WorkflowDescribeOptions::default()).await {
         Ok(described)
-            if described.search_attributes().get(&names::USER_ID).as_deref() == Some(user_id) =>
+            if described
+                .search_attributes()
+                .get(&names::USER_ID)
+                .as_deref()
+                == Some(user_id) =>
         {
             Ok(described)
         }
@@ -137,9 +148,13 @@ pub(crate) async fn describe(
 fn started(sync_id: &str, described: &WorkflowExecutionDescription) -> SyncView {
     let attributes = described.search_attributes();
     let seconds_since = |from: Option<std::time::SystemTime>| {
-        let until = described.close_time().unwrap_or_else(std::time::SystemTime::now);
+        let until = described
+            .close_time()
+            .unwrap_or_else(std::time::SystemTime::now);
         from.and_then(|from| until.duration_since(from).ok())
-            .map_or(0.0, |elapsed| (elapsed.as_secs_f64() * 1000.0).round() / 1000.0)
+            .map_or(0.0, |elapsed| {
+                (elapsed.as_secs_f64() * 1000.0).round() / 1000.0
+            })
     };
     SyncView {
         sync_id: sync_id.to_owned(),
@@ -168,6 +183,39 @@ fn started(sync_id: &str, described: &WorkflowExecutionDescription) -> SyncView 
         next_step: None,
         retried_by: None,
     }
+}
+
+/// A sync that the engine has forgotten, because its time of retention is over, while a dead letter
+/// still keeps it; nothing if there is no such letter.
+async fn forgotten(
+    client: &Client,
+    user_id: &str,
+    sync_id: &str,
+) -> Option<Result<SyncView, ToolError>> {
+    let letter_id = names::dead_letter_id(sync_id);
+    let letter = client.get_workflow_handle::<DeadLetter>(&letter_id);
+    let described = letter
+        .describe(WorkflowDescribeOptions::default())
+        .await
+        .ok()?;
+    let theirs = described
+        .search_attributes()
+        .get(&names::USER_ID)
+        .as_deref()
+        == Some(user_id);
+    if !theirs || described.status() != EngineStatus::Running {
+        return None;
+    }
+    let state = letter
+        .query(DeadLetter::state, (), WorkflowQueryOptions::default())
+        .await
+        .ok()?;
+    let failed = FailedSync {
+        error: state.error,
+        dead_letter: Some(letter_id),
+        retry_count: 0,
+    };
+    Some(with_failure(client, started(sync_id, &described), failed).await)
 }
 
 async fn running(client: &Client, mut view: SyncView) -> Result<SyncView, ToolError> {
@@ -207,7 +255,10 @@ async fn finer_step(client: &Client, progress: &Progress) -> (Step, u32) {
         return (progress.current_step, 0);
     };
     let handle = client.get_workflow_handle::<PlaceTrack>(placing);
-    match handle.query(PlaceTrack::progress, (), WorkflowQueryOptions::default()).await {
+    match handle
+        .query(PlaceTrack::progress, (), WorkflowQueryOptions::default())
+        .await
+    {
         Ok(place) => (place.step, place.retries),
         // It has just ended, and the sync is about to notice.
         Err(_) => (progress.current_step, 0),
@@ -226,7 +277,9 @@ async fn ended(client: &Client, view: SyncView) -> Result<SyncView, ToolError> {
         }
         Err(WorkflowGetResultError::Failed(failure)) => {
             let failed = match &*failure {
-                IncomingError::Application(failure) => failure.details::<FailedSync>().ok().flatten(),
+                IncomingError::Application(failure) => {
+                    failure.details::<FailedSync>().ok().flatten()
+                }
                 _ => None,
             };
             match failed {
@@ -234,9 +287,9 @@ async fn ended(client: &Client, view: SyncView) -> Result<SyncView, ToolError> {
                 None => Ok(broken(view, failure.failure().message.clone())),
             }
         }
-        Err(error @ (WorkflowGetResultError::Terminated { .. } | WorkflowGetResultError::TimedOut)) => {
-            Ok(broken(view, error.to_string()))
-        }
+        Err(
+            error @ (WorkflowGetResultError::Terminated { .. } | WorkflowGetResultError::TimedOut),
+        ) => Ok(broken(view, error.to_string())),
         Err(error) => Err(ToolError::engine_failed("read the sync's result", &error)),
     }
 }

@@ -72,7 +72,11 @@ pub(crate) async fn for_sync(
         if view.is_ended() || left.is_zero() || context.ct.is_cancelled() {
             return Ok(view);
         }
-        if let Some(token) = context.meta.get_progress_token().filter(|_| told != view.message) {
+        if let Some(token) = context
+            .meta
+            .get_progress_token()
+            .filter(|_| told != view.message)
+        {
             // Progress has to grow with every notification, also when a step is repeated.
             count = f64::max(count + 0.01, view.steps_completed.into());
             let progress = ProgressNotificationParam::new(token, count)

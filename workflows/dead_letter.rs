@@ -39,7 +39,7 @@ pub enum LetterClosed {
         /// The sync that did it.
         sync_id: String,
         /// What came of it.
-        outcome: SyncOutcome,
+        outcome: Box<SyncOutcome>,
     },
     /// The user gave it up.
     Discarded,
@@ -48,6 +48,8 @@ pub enum LetterClosed {
 /// What a letter says when asked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LetterState {
+    /// What the sync was asked to do. The engine forgets the sync after a time, but not the letter.
+    pub sync: SyncInput,
     /// Why the sync, or its latest retry, failed.
     pub error: SyncError,
     /// The retry that is under way.
@@ -68,8 +70,17 @@ pub struct DeadLetter {
 impl DeadLetter {
     #[init]
     fn new(_ctx: &WorkflowContextView, input: LetterInput) -> Self {
-        let state = LetterState { error: input.error.clone(), retrying: None, retries: 0 };
-        Self { input, state, discarded: false }
+        let state = LetterState {
+            sync: input.sync.clone(),
+            error: input.error.clone(),
+            retrying: None,
+            retries: 0,
+        };
+        Self {
+            input,
+            state,
+            discarded: false,
+        }
     }
 
     /// The story.
@@ -82,7 +93,12 @@ impl DeadLetter {
                 return Ok(LetterClosed::Discarded);
             };
             match Self::retry(ctx, sync_id.clone()).await {
-                Ok(outcome) => return Ok(LetterClosed::Retried { sync_id, outcome }),
+                Ok(outcome) => {
+                    return Ok(LetterClosed::Retried {
+                        sync_id,
+                        outcome: outcome.into(),
+                    });
+                }
                 Err(error) => ctx.state_mut(|letter| {
                     letter.state.retrying = None;
                     letter.state.error = error;
@@ -138,7 +154,10 @@ impl DeadLetter {
 impl DeadLetter {
     async fn retry(ctx: &WorkflowContext<Self>, sync_id: String) -> Result<SyncOutcome, SyncError> {
         let letter = ctx.state(|letter| letter.input.clone());
-        let sync = SyncInput { retry_of: Some(letter.sync_id), ..letter.sync };
+        let sync = SyncInput {
+            retry_of: Some(letter.sync_id),
+            ..letter.sync
+        };
         let options = ChildWorkflowOptions::builder()
             .workflow_id(sync_id)
             .task_queue(names::SYNC_QUEUE.to_owned())

@@ -112,7 +112,10 @@ impl ErrorCode {
 
     /// The code with this name, if there is one.
     pub fn parse(name: &str) -> Option<Self> {
-        Self::all().iter().copied().find(|code| code.as_str() == name)
+        Self::all()
+            .iter()
+            .copied()
+            .find(|code| code.as_str() == name)
     }
 }
 

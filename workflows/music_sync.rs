@@ -9,7 +9,10 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use temporalio_common::error::{ChildWorkflowExecutionError, ChildWorkflowStartError, IncomingError};
+use temporalio_common::error::{
+    ChildWorkflowExecutionError, ChildWorkflowStartError, IncomingError,
+};
+use temporalio_common::search_attributes::SearchAttributes;
 use temporalio_macros::{workflow, workflow_methods};
 use temporalio_sdk::{
     ChildWorkflowCancellationType, ChildWorkflowOptions, ParentClosePolicy,
@@ -17,7 +20,6 @@ use temporalio_sdk::{
     WorkflowCancellationToken, WorkflowContext, WorkflowContextView, WorkflowResult,
     WorkflowTermination,
 };
-use temporalio_common::search_attributes::SearchAttributes;
 
 use crate::{
     activities::Activities,
@@ -56,7 +58,9 @@ pub struct MusicSync {
 impl MusicSync {
     #[init]
     fn new(ctx: &WorkflowContextView, input: SyncInput) -> Self {
-        let started = ctx.start_time().and_then(|time| Timestamp::try_from(time).ok());
+        let started = ctx
+            .start_time()
+            .and_then(|time| Timestamp::try_from(time).ok());
         Self {
             input,
             progress: Progress::new(started.unwrap_or_default()),
@@ -73,12 +77,16 @@ impl MusicSync {
             }
             Ok(Ended::Cancelled(outcome)) => {
                 Self::end(ctx, SyncStatus::Cancelled);
-                Err(WorkflowTermination::cancelled_with_details(Self::timed(ctx, outcome)))
+                Err(WorkflowTermination::cancelled_with_details(Self::timed(
+                    ctx, outcome,
+                )))
             }
             Err(StepFailure::Cancelled) => {
                 Self::end(ctx, SyncStatus::Cancelled);
                 let outcome = cancelled("Nothing had been added.".to_owned());
-                Err(WorkflowTermination::cancelled_with_details(Self::timed(ctx, outcome)))
+                Err(WorkflowTermination::cancelled_with_details(Self::timed(
+                    ctx, outcome,
+                )))
             }
             Err(StepFailure::Failed(error)) => Err(Self::fail(ctx, error).await),
         }
@@ -148,8 +156,14 @@ impl MusicSync {
             PlaylistRef::Name(name) => name,
         };
         let token = ctx.cancellation_token();
-        let found =
-            run_step(ctx, SEARCH, &token, || Activities::find_playlist, |_| name.clone()).await?;
+        let found = run_step(
+            ctx,
+            SEARCH,
+            &token,
+            || Activities::find_playlist,
+            |_| name.clone(),
+        )
+        .await?;
         ctx.upsert_search_attributes([names::PLAYLIST_ID.value_set(found.id.clone())]);
         Ok(found.id)
     }
@@ -160,8 +174,14 @@ impl MusicSync {
             ctx.state(|sync| (sync.input.track.clone(), sync.input.match_threshold));
         let token = ctx.cancellation_token();
         find_match(&track, threshold, async |query| {
-            let found =
-                run_step(ctx, SEARCH, &token, || Activities::search, |_| query.clone()).await?;
+            let found = run_step(
+                ctx,
+                SEARCH,
+                &token,
+                || Activities::search,
+                |_| query.clone(),
+            )
+            .await?;
             ctx.state_mut(|sync| sync.progress.candidates_found += found.len() as u32);
             Ok(found)
         })
@@ -188,7 +208,10 @@ impl MusicSync {
                 .cancel_type(ChildWorkflowCancellationType::WaitCancellationCompleted)
                 .parent_close_policy(ParentClosePolicy::RequestCancel)
                 .build();
-            match ctx.start_child_workflow(PlaceTrack::run, input.clone(), options).await {
+            match ctx
+                .start_child_workflow(PlaceTrack::run, input.clone(), options)
+                .await
+            {
                 Ok(started) => break started,
                 Err(error) if is_taken(&error) => {}
                 Err(error) if error.as_cancelled().is_some() => return Err(StepFailure::Cancelled),
@@ -210,7 +233,11 @@ impl MusicSync {
     async fn fail(ctx: &WorkflowContext<Self>, error: SyncError) -> WorkflowTermination {
         let (input, retry_count) =
             ctx.state(|sync| (sync.input.clone(), sync.progress.retry_count));
-        let mut failed = FailedSync { error: error.clone(), dead_letter: None, retry_count };
+        let mut failed = FailedSync {
+            error: error.clone(),
+            dead_letter: None,
+            retry_count,
+        };
         if error.code.is_retryable() && input.retry_of.is_none() {
             let sync_id = ctx.workflow_id().to_owned();
             let letter_id = names::dead_letter_id(&sync_id);
@@ -222,12 +249,21 @@ impl MusicSync {
                 .cancellation_token(WorkflowCancellationToken::new())
                 .search_attributes(attributes_of(&input, SyncStatus::DeadLettered))
                 .build();
-            let letter = LetterInput { sync_id, sync: input, error: error.clone() };
-            match ctx.start_child_workflow(DeadLetter::run, letter, options).await {
+            let letter = LetterInput {
+                sync_id,
+                sync: input,
+                error: error.clone(),
+            };
+            match ctx
+                .start_child_workflow(DeadLetter::run, letter, options)
+                .await
+            {
                 Ok(_) => failed.dead_letter = Some(letter_id),
                 Err(refused) => {
-                    failed.error.message =
-                        format!("{} (and no dead letter could be kept: {refused})", error.message);
+                    failed.error.message = format!(
+                        "{} (and no dead letter could be kept: {refused})",
+                        error.message
+                    );
                 }
             }
         }
@@ -319,7 +355,11 @@ fn internal(error: &impl std::fmt::Display) -> StepFailure {
 }
 
 fn of_match(found: Match) -> SyncOutcome {
-    let name = format!("\"{}\" by {}", found.candidate.title, found.candidate.artists.join(", "));
+    let name = format!(
+        "\"{}\" by {}",
+        found.candidate.title,
+        found.candidate.artists.join(", ")
+    );
     SyncOutcome {
         success: true,
         message: name,

@@ -45,9 +45,18 @@ pub fn attribute_value(text: &str) -> String {
 
 const SYNC_PREFIX: &str = "sync-";
 
-/// A new sync id: 122 random bits, so that nobody can guess somebody else's.
+/// A new sync id: 122 random bits, so that nobody can guess somebody else's. For clients, never
+/// for workflow code.
 pub fn new_sync_id() -> String {
-    format!("{SYNC_PREFIX}{}", Uuid::new_v4().simple())
+    format!("{SYNC_PREFIX}{}", random())
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "called by clients, before there is a workflow"
+)]
+fn random() -> uuid::fmt::Simple {
+    Uuid::new_v4().simple()
 }
 
 /// Whether the text has the form of a sync id.
@@ -61,6 +70,13 @@ pub fn dead_letter_id(sync_id: &str) -> String {
     format!("dead-letter-{sync_id}")
 }
 
+/// The sync that the dead letter of this id keeps.
+pub fn sync_of_dead_letter(letter_id: &str) -> Option<&str> {
+    letter_id
+        .strip_prefix("dead-letter-")
+        .filter(|id| is_sync_id(id))
+}
+
 /// The id of the workflow that puts a track into a playlist. It names both, so that the engine
 /// itself lets only one of them run at a time.
 pub fn place_track_id(playlist_id: &str, track_uri: &str) -> String {
@@ -69,7 +85,7 @@ pub fn place_track_id(playlist_id: &str, track_uri: &str) -> String {
 
 /// The id of a reading of a user's playlists.
 pub fn new_playlist_reading_id() -> String {
-    format!("playlists-{}", Uuid::new_v4().simple())
+    format!("playlists-{}", random())
 }
 
 #[cfg(test)]

@@ -113,7 +113,10 @@ impl PlaceTrack {
     fn new(_ctx: &WorkflowContextView, input: PlaceInput) -> Self {
         Self {
             input,
-            progress: PlaceProgress { step: Step::Add, retries: 0 },
+            progress: PlaceProgress {
+                step: Step::Add,
+                retries: 0,
+            },
         }
     }
 
@@ -139,7 +142,9 @@ impl PlaceTrack {
             Err(failed) => return Err(failed.into()),
         };
         if before.present {
-            return Ok(Placed::AlreadyThere { retries: Self::retries(ctx) });
+            return Ok(Placed::AlreadyThere {
+                retries: Self::retries(ctx),
+            });
         }
         // An add puts the track behind all that were there.
         let end = before.total.unwrap_or(0);
@@ -150,17 +155,25 @@ impl PlaceTrack {
             ctx.state_mut(|workflow| workflow.progress.step = Step::Verify);
             run_step(ctx, VERIFY, &token, || Activities::verify, place(end)).await?;
             // The last moment at which a cancellation still counts.
-            if token.is_cancelled() { Err(StepFailure::Cancelled) } else { Ok(()) }
+            if token.is_cancelled() {
+                Err(StepFailure::Cancelled)
+            } else {
+                Ok(())
+            }
         };
         match added.await {
-            Ok(()) => Ok(Placed::Added { retries: Self::retries(ctx) }),
+            Ok(()) => Ok(Placed::Added {
+                retries: Self::retries(ctx),
+            }),
             Err(StepFailure::Cancelled) => {
                 ctx.state_mut(|workflow| workflow.progress.step = Step::Undo);
                 // A token of its own, or the undo would be cancelled with the rest.
                 let fresh = WorkflowCancellationToken::new();
                 let undo = run_step(ctx, UNDO, &fresh, || Activities::take_out, place(end)).await;
                 let undone = match undo {
-                    Ok(taken) if taken.was_there => "The track it had added was taken out again.".to_owned(),
+                    Ok(taken) if taken.was_there => {
+                        "The track it had added was taken out again.".to_owned()
+                    }
                     Ok(_) => "Nothing had been added.".to_owned(),
                     Err(failure) => left_behind(&failure),
                 };
@@ -183,7 +196,10 @@ impl PlaceTrack {
     }
 
     fn cancelled(ctx: &WorkflowContext<Self>, undone: String) -> Placed {
-        Placed::Cancelled { undone, retries: Self::retries(ctx) }
+        Placed::Cancelled {
+            undone,
+            retries: Self::retries(ctx),
+        }
     }
 }
 
@@ -208,7 +224,9 @@ fn left_behind(failure: &StepFailure) -> String {
 impl Steps for PlaceTrack {
     /// The wait is shown by the sync that waits for this workflow.
     async fn show_wait(ctx: &WorkflowContext<Self>, until: Option<Timestamp>) {
-        let Some(parent) = ctx.info().parent() else { return };
+        let Some(parent) = ctx.info().parent() else {
+            return;
+        };
         let options = SignalWorkflowOptions::builder()
             .cancellation_token(WorkflowCancellationToken::new())
             .build();

@@ -94,7 +94,10 @@ where
     let mut used = 0;
     loop {
         let options = policy.options(policy.attempts - used, token.clone());
-        let failure = match ctx.execute_activity(activity(), input(used > 0), options).await {
+        let failure = match ctx
+            .execute_activity(activity(), input(used > 0), options)
+            .await
+        {
             Ok(done) => {
                 ctx.state_mut(|workflow| workflow.count_retries(done.attempt - 1));
                 return Ok(done.value);
@@ -183,7 +186,11 @@ impl From<&ActivityExecutionError> for ActivityFailure {
                 ),
                 None => SyncError::new(ErrorCode::Internal, failure.to_string()),
             };
-            FailedAttempt { error, retry_after_seconds: None, attempt: 1 }
+            FailedAttempt {
+                error,
+                retry_after_seconds: None,
+                attempt: 1,
+            }
         }))
     }
 }

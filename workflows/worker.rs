@@ -23,8 +23,8 @@ const GRACE: Duration = Duration::from_secs(3);
 /// before another process may take them. The SDK's 10 s is what a user would wait after a restart.
 const STICKY_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Polls of a kind that are open at once. Each costs the engine a waiting call; more than a few
-/// bring nothing, because a sync spends its time waiting for Spotify.
+/// Workflows that stay in memory between their steps; beyond that the one idle for longest is
+/// replayed when its next step comes. About 20 kB each.
 const CACHED_WORKFLOWS: usize = 1000;
 
 /// Runs the workers of both task queues until `stop` is cancelled, or one of them fails.

@@ -74,13 +74,19 @@ pub(super) async fn run(
 }
 
 fn folders(home: &Home) -> Check {
-    let usable = home.data().and_then(|data| home.cache().map(|cache| (data, cache)));
+    let usable = home
+        .data()
+        .and_then(|data| home.cache().map(|cache| (data, cache)));
     match usable {
         Ok((data, cache)) => ok(
             "folders",
             format!("data in {}, cache in {}", data.display(), cache.display()),
         ),
-        Err(error) => broken("folders", error.to_string(), "set SEGUE_HOME to a writable folder"),
+        Err(error) => broken(
+            "folders",
+            error.to_string(),
+            "set SEGUE_HOME to a writable folder",
+        ),
     }
 }
 
@@ -97,7 +103,12 @@ async fn engine(config: &Config, home: &Home) -> Check {
             ),
         ),
         // Every engine error ends in what to do.
-        Err(error) => broken("engine", error.to_string(), "do as the finding says"),
+        Err(error) => Check {
+            part: "engine",
+            state: State::Broken,
+            finding: error.to_string(),
+            mend: None,
+        },
     }
 }
 
@@ -161,18 +172,28 @@ async fn sign_in(config: &Config, home: &Home) -> Check {
 }
 
 fn ok(part: &'static str, finding: String) -> Check {
-    Check { part, state: State::Ok, finding, mend: None }
+    Check {
+        part,
+        state: State::Ok,
+        finding,
+        mend: None,
+    }
 }
 
 fn broken(part: &'static str, finding: String, mend: &str) -> Check {
-    Check { part, state: State::Broken, finding, mend: Some(mend.to_owned()) }
+    Check {
+        part,
+        state: State::Broken,
+        finding,
+        mend: Some(mend.to_owned()),
+    }
 }
 
 /// The effective configuration, and which secrets are set, without any of them.
 fn masked(config: &Config) -> anyhow::Result<Value> {
     let mut value = serde_json::to_value(config)?;
     value["upstream"] = Value::from(config.upstream_label());
-    for name in ["SPOTIFY_REFRESH_TOKEN", "TEMPORAL_API_KEY", "OPENAI_API_KEY"] {
+    for name in ["SPOTIFY_REFRESH_TOKEN", "TEMPORAL_API_KEY"] {
         let set = std::env::var_os(name).is_some_and(|value| !value.is_empty());
         value[name] = Value::from(if set { "set (hidden)" } else { "not set" });
     }
@@ -194,7 +215,11 @@ fn for_people(report: &Report) -> String {
     }
     lines.push(format!("\nConfiguration ({}):", report.configuration_file));
     for (key, value) in report.configuration.as_object().into_iter().flatten() {
-        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let value = match value {
+            Value::Null => "not set".to_owned(),
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
         lines.push(format!("  {key} = {value}"));
     }
     lines.join("\n")

@@ -10,13 +10,13 @@ use anyhow::Context;
 use futures::{StreamExt, TryStreamExt, stream};
 use segue_spotify::sim::{CatalogSource, Sim, SimOptions};
 use segue_workflows::{
-    matching::{DEFAULT_THRESHOLD, Decision, Query, find_match, normalise::isrc},
+    matching::{Decision, Query, find_match, normalise::isrc},
     track::SourceTrack,
     upstream::{Endpoint, Upstream},
 };
 use serde::Deserialize;
 
-use crate::{cli::EvalArgs, output};
+use crate::{cli::EvalArgs, config::Config, output};
 
 /// Songs that are looked up at once.
 const AT_ONCE: usize = 8;
@@ -36,18 +36,20 @@ struct Row {
     truth_ids: String,
 }
 
-pub(super) async fn run(arguments: EvalArgs) -> anyhow::Result<()> {
+pub(super) async fn run(config: &Config, arguments: EvalArgs) -> anyhow::Result<()> {
     let rows = read(&arguments.file)?;
     let scratch = tempfile::tempdir()?;
     let sim = Sim::start(SimOptions {
-        catalog: arguments.catalog.map_or(CatalogSource::Builtin, CatalogSource::File),
+        catalog: arguments
+            .catalog
+            .map_or(CatalogSource::Builtin, CatalogSource::File),
         ..SimOptions::default()
     })
     .await?;
     let upstream = upstream_on(&sim, scratch.path())?;
 
     let judged: Vec<Judged> = stream::iter(rows)
-        .map(|row| judge(row, arguments.hide_isrc, &upstream))
+        .map(|row| judge(row, arguments.hide_isrc, config.match_threshold, &upstream))
         .buffered(AT_ONCE)
         .try_collect()
         .await?;
@@ -68,7 +70,7 @@ fn read(file: &Path) -> anyhow::Result<Vec<Row>> {
 }
 
 /// The bundled upstream on this simulator.
-pub(super) fn upstream_on(sim: &Sim, home: &Path) -> anyhow::Result<Upstream> {
+fn upstream_on(sim: &Sim, home: &Path) -> anyhow::Result<Upstream> {
     let ready = sim.ready();
     let variables = [
         ("SEGUE_HOME", home.display().to_string()),
@@ -81,7 +83,9 @@ pub(super) fn upstream_on(sim: &Sim, home: &Path) -> anyhow::Result<Upstream> {
     let endpoint = Endpoint::Command {
         program: std::env::current_exe()?.display().to_string(),
         args: vec!["spotify".to_owned()],
-        env: variables.map(|(name, value)| (name.to_owned(), value)).to_vec(),
+        env: variables
+            .map(|(name, value)| (name.to_owned(), value))
+            .to_vec(),
     };
     Ok(Upstream::new(endpoint, None))
 }
@@ -103,7 +107,12 @@ enum Verdict {
     Unmatched,
 }
 
-async fn judge(row: Row, hide_isrc: bool, upstream: &Upstream) -> anyhow::Result<Judged> {
+async fn judge(
+    row: Row,
+    hide_isrc: bool,
+    threshold: f64,
+    upstream: &Upstream,
+) -> anyhow::Result<Judged> {
     let track = SourceTrack {
         title: row.src_title.clone(),
         artist: row.src_artist.clone(),
@@ -111,19 +120,27 @@ async fn judge(row: Row, hide_isrc: bool, upstream: &Upstream) -> anyhow::Result
         duration_ms: None,
         isrc: isrc(&row.isrc).filter(|_| !hide_isrc),
     };
-    let decision = find_match(&track, DEFAULT_THRESHOLD, async |query| match &query {
+    let decision = find_match(&track, threshold, async |query| match &query {
         Query::Isrc(isrc) => upstream.search_isrc(isrc).await,
         Query::Text(text) => upstream.search(text).await,
     })
     .await?;
-    let truth: BTreeSet<&str> = row.truth_ids.split('|').filter(|id| !id.is_empty()).collect();
+    let truth: BTreeSet<&str> = row
+        .truth_ids
+        .split('|')
+        .filter(|id| !id.is_empty())
+        .collect();
     let verdict = match &decision.matched {
         Some(found) if truth.contains(found.candidate.id.as_str()) => Verdict::Right,
         Some(_) => Verdict::Wrong,
         None if truth.is_empty() => Verdict::Right,
         None => Verdict::Unmatched,
     };
-    Ok(Judged { row, decision, verdict })
+    Ok(Judged {
+        row,
+        decision,
+        verdict,
+    })
 }
 
 fn report(judged: &[Judged], requests: usize) -> String {
@@ -144,7 +161,13 @@ fn report(judged: &[Judged], requests: usize) -> String {
             ),
             None => "no candidate".to_owned(),
         };
-        let Row { src_service, src_title, src_artist, src_album, .. } = &one.row;
+        let Row {
+            src_service,
+            src_title,
+            src_artist,
+            src_album,
+            ..
+        } = &one.row;
         let source = format!("\"{src_title}\" by {src_artist} [{src_album}]");
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{what:<10} {src_service:<7} {source} -> {best}");
@@ -161,6 +184,11 @@ fn report(judged: &[Judged], requests: usize) -> String {
         let _ = writeln!(text, "{name:<10} {count:>6} {share:>6.1} %");
     }
     let each = requests as f64 / total;
-    let _ = write!(text, "{:<10} {:>6}\nrequests to Spotify a song: {each:.2}", "all", judged.len());
+    let _ = write!(
+        text,
+        "{:<10} {:>6}\nrequests to Spotify a song: {each:.2}",
+        "all",
+        judged.len()
+    );
     text
 }

@@ -27,7 +27,10 @@ pub(super) async fn run(config: &Config, home: &Home, arguments: LoginArgs) -> a
         let _ = output::line(format_args!("{how}\n\n  {address}\n"));
     };
     let outcome = login(&settings, LoginOptions::default(), &store, show).await?;
-    output::line(format_args!("Signed in. The sign-in is kept in {}.", outcome.place))?;
+    output::line(format_args!(
+        "Signed in. The sign-in is kept in {}.",
+        outcome.place
+    ))?;
     if !outcome.missing_scopes.is_empty() {
         output::line(format_args!(
             "Not granted: {}. Syncs that need it will say so.",

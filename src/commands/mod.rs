@@ -15,7 +15,8 @@ use std::process::ExitCode;
 use crate::{
     cli::{Cli, Command},
     config::Config,
-    engine::supervisor, logging,
+    engine::supervisor,
+    logging,
 };
 
 /// Runs the command.
@@ -41,7 +42,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Engine => return engine::run(&config, &home).await,
         Command::Spotify => spotify::run(&config, &home).await?,
         Command::Sim(arguments) => sim::run(arguments).await?,
-        Command::Eval(arguments) => eval::run(arguments).await?,
+        Command::Eval(arguments) => eval::run(&config, arguments).await?,
         Command::EngineSupervisor(_) => {}
     }
     Ok(ExitCode::SUCCESS)

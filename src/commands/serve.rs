@@ -8,9 +8,14 @@ use crate::{config::Config, home::Home, host, shutdown};
 
 pub(super) async fn run(config: &Config, home: &Home) -> anyhow::Result<()> {
     let stop = shutdown::on_signal();
-    let (state, engine) =
-        watch::channel(EngineState::Starting("the managed engine is being started".to_owned()));
-    let server = Segue::new(Engine::new(engine), config.user.clone(), config.match_threshold);
+    let (state, engine) = watch::channel(EngineState::Starting(
+        "the managed engine is being started".to_owned(),
+    ));
+    let server = Segue::new(
+        Engine::new(engine),
+        config.user.clone(),
+        config.match_threshold,
+    );
 
     // The client is answered while the engine still starts; a tool call waits for it.
     let serving = async {

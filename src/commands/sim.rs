@@ -7,7 +7,9 @@ use crate::{cli::SimArgs, output, shutdown};
 pub(super) async fn run(arguments: SimArgs) -> anyhow::Result<()> {
     let stop = shutdown::on_signal();
     let sim = Sim::start(SimOptions {
-        catalog: arguments.catalog.map_or(CatalogSource::Builtin, CatalogSource::File),
+        catalog: arguments
+            .catalog
+            .map_or(CatalogSource::Builtin, CatalogSource::File),
         port: arguments.port,
         rotate_refresh_tokens: arguments.rotate_refresh_tokens,
     })

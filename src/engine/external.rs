@@ -122,7 +122,6 @@ fn unusable(reason: String) -> EngineError {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a failed test should panic")]
 
     use super::*;
 

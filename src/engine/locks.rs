@@ -101,7 +101,6 @@ fn open_lock(path: &Path) -> Result<File, EngineError> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a failed test should panic")]
 
     use super::*;
 

@@ -120,7 +120,6 @@ fn lives(process: &sysinfo::Process) -> bool {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a failed test should panic")]
 
     use super::*;
 

@@ -247,7 +247,6 @@ pub(super) async fn answers_within(
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a failed test should panic")]
 
     use super::*;
 

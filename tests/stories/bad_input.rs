@@ -45,18 +45,28 @@ async fn syncs_are_listed_by_filter_and_by_page() {
     }
     let list = async |filter: serde_json::Value| server.call("list_syncs", filter).await.unwrap();
     crate::support::until("all three are listed as completed", async || {
-        list(json!({"status": "completed"})).await["syncs"].as_array().unwrap().len() == 3
+        list(json!({"status": "completed"})).await["syncs"]
+            .as_array()
+            .unwrap()
+            .len()
+            == 3
     })
     .await;
     let first = list(json!({"limit": 2})).await;
     assert_eq!(first["syncs"].as_array().unwrap().len(), 2);
     let second = list(json!({"limit": 2, "cursor": first["next_cursor"]})).await;
     assert_eq!(second["syncs"].as_array().unwrap().len(), 1);
-    assert_eq!(second["syncs"][0]["artist"], "One's", "the oldest comes last");
+    assert_eq!(
+        second["syncs"][0]["artist"], "One's",
+        "the oldest comes last"
+    );
     for (filter, count) in [
         (json!({"artist": "One's"}), 1),
         (json!({"artist": "one"}), 0),
-        (json!({"track": "Nothing Like It \u{2603}", "playlist": world.empty()}), 3),
+        (
+            json!({"track": "Nothing Like It \u{2603}", "playlist": world.empty()}),
+            3,
+        ),
         (json!({"started_after": "2100-01-01T00:00:00Z"}), 0),
         (json!({"started_before": "2100-01-01T00:00:00Z"}), 3),
         (json!({"status": "running"}), 0),

@@ -31,7 +31,10 @@ async fn cancelled_at((endpoint, number, hold): (&str, usize, &str), there_befor
     if (endpoint, hold) == ("add_items", "latency_after_ms") {
         until("the add takes effect", async || world.effective_adds() == 1).await;
     }
-    let answer = server.call("cancel_sync", json!({"sync_id": id})).await.unwrap();
+    let answer = server
+        .call("cancel_sync", json!({"sync_id": id}))
+        .await
+        .unwrap();
     assert_eq!(answer["sync_id"], id.as_str());
     let view = ended(&server, &id).await;
 
@@ -61,12 +64,18 @@ async fn a_finished_sync_cannot_be_cancelled_and_an_unknown_one_says_so() {
     let id = start(&server, song(CLOCKS, world.empty())).await;
     ended(&server, &id).await;
     let code = async |sync_id: &str| -> Value {
-        let answer = server.call_raw("cancel_sync", json!({"sync_id": sync_id})).await.unwrap();
+        let answer = server
+            .call_raw("cancel_sync", json!({"sync_id": sync_id}))
+            .await
+            .unwrap();
         assert_eq!(answer.is_error, Some(true));
         answer.structured_content.unwrap()["error"]["code"].clone()
     };
     assert_eq!(code(&id).await, "wrong_state");
-    assert_eq!(code("sync-00000000000000000000000000000000").await, "unknown_sync");
+    assert_eq!(
+        code("sync-00000000000000000000000000000000").await,
+        "unknown_sync"
+    );
     assert_eq!(code("../../etc/passwd").await, "unknown_sync");
     assert_eq!(world.in_playlist(world.empty()), [CLOCKS.2]);
     server.end().await.unwrap();

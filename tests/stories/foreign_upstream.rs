@@ -48,7 +48,9 @@ impl StandIn {
             },
             "search_by_isrc" => Ok(json!({"track": null, "found": false})),
             "add_track_to_playlist" => {
-                shelf.playlist.push(arguments["track_uri"].as_str().unwrap().to_owned());
+                shelf
+                    .playlist
+                    .push(arguments["track_uri"].as_str().unwrap().to_owned());
                 Ok(json!({"snapshot_id": "abc"}))
             }
             "verify_track_added" => {
@@ -73,8 +75,13 @@ impl ServerHandler for StandIn {
         _context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         let schema = json!({"type": "object"}).as_object().cloned().unwrap();
-        let names = ["search_track", "add_track_to_playlist", "verify_track_added",
-            "get_user_playlists", "search_by_isrc"];
+        let names = [
+            "search_track",
+            "add_track_to_playlist",
+            "verify_track_added",
+            "get_user_playlists",
+            "search_by_isrc",
+        ];
         let tools = names.map(|name| Tool::new(name, "", Arc::new(schema.clone())));
         Ok(ListToolsResult::with_all_items(tools.to_vec()))
     }
@@ -85,9 +92,9 @@ impl ServerHandler for StandIn {
         _context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let arguments = Value::Object(request.arguments.unwrap_or_default());
-        let answer = self.answer(&request.name, &arguments).unwrap_or_else(|error| {
-            json!({"error": error, "tool": request.name, "arguments": arguments})
-        });
+        let answer = self.answer(&request.name, &arguments).unwrap_or_else(
+            |error| json!({"error": error, "tool": request.name, "arguments": arguments}),
+        );
         while request.name == "add_track_to_playlist" && self.0.lock().unwrap().hold {
             tokio::task::yield_now().await;
         }
@@ -113,25 +120,39 @@ async fn serve(stand_in: StandIn) -> String {
 async fn a_song_is_synced_through_it_and_its_errors_are_understood() {
     let world = World::new().await;
     let stand_in = StandIn::default();
-    let launch = world.launch().with("SEGUE_UPSTREAM", serve(stand_in.clone()).await);
+    let launch = world
+        .launch()
+        .with("SEGUE_UPSTREAM", serve(stand_in.clone()).await);
     let server = segue::client::Server::start(&launch).await.unwrap();
 
     let call = json!({"title": "Clocks", "artist": "Coldplay", "playlist": "Mix"});
     let id = crate::support::start(&server, call.clone()).await;
     let view = ended(&server, &id).await;
-    assert_eq!((&view["status"], &view["success"]), (&json!("completed"), &json!(true)), "{view:#}");
+    assert_eq!(
+        (&view["status"], &view["success"]),
+        (&json!("completed"), &json!(true)),
+        "{view:#}"
+    );
     let id = crate::support::start(&server, call.clone()).await;
     assert_eq!(ended(&server, &id).await["already_present"], true);
     assert_eq!(stand_in.0.lock().unwrap().playlist, [URI]);
 
     for (failure, status, code) in [
-        ("http status: 401, code: -1 - The access token expired", "failed", json!("auth_expired")),
+        (
+            "http status: 401, code: -1 - The access token expired",
+            "failed",
+            json!("auth_expired"),
+        ),
         ("Connection aborted.", "completed", Value::Null),
     ] {
         stand_in.0.lock().unwrap().fail_search = Some(failure);
         let id = crate::support::start(&server, call.clone()).await;
         let view = ended(&server, &id).await;
-        assert_eq!((&view["status"], &view["error_code"]), (&json!(status), &code), "{view:#}");
+        assert_eq!(
+            (&view["status"], &view["error_code"]),
+            (&json!(status), &code),
+            "{view:#}"
+        );
     }
     server.end().await.unwrap();
 }
@@ -140,20 +161,32 @@ async fn a_song_is_synced_through_it_and_its_errors_are_understood() {
 async fn a_cancellation_says_that_nothing_can_be_removed() {
     let world = World::new().await;
     let stand_in = StandIn::default();
-    let launch = world.launch().with("SEGUE_UPSTREAM", serve(stand_in.clone()).await);
+    let launch = world
+        .launch()
+        .with("SEGUE_UPSTREAM", serve(stand_in.clone()).await);
     let server = segue::client::Server::start(&launch).await.unwrap();
 
     // The add takes effect, but its answer comes after the cancellation.
     stand_in.0.lock().unwrap().hold = true;
     let call = json!({"title": "Clocks", "artist": "Coldplay", "playlist": PLAYLIST});
     let id = crate::support::start(&server, call).await;
-    until("the add has taken effect", async || !stand_in.0.lock().unwrap().playlist.is_empty()).await;
-    server.call("cancel_sync", json!({"sync_id": id})).await.unwrap();
+    until("the add has taken effect", async || {
+        !stand_in.0.lock().unwrap().playlist.is_empty()
+    })
+    .await;
+    server
+        .call("cancel_sync", json!({"sync_id": id}))
+        .await
+        .unwrap();
     stand_in.0.lock().unwrap().hold = false;
     let view = ended(&server, &id).await;
     assert_eq!(view["status"], "cancelled", "{view:#}");
     let undone = view["undone"].as_str().unwrap();
     assert!(undone.contains("cannot remove tracks"), "{view:#}");
-    assert_eq!(stand_in.0.lock().unwrap().playlist, [URI], "it was left, and the user told so");
+    assert_eq!(
+        stand_in.0.lock().unwrap().playlist,
+        [URI],
+        "it was left, and the user told so"
+    );
     server.end().await.unwrap();
 }

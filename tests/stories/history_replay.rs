@@ -41,51 +41,102 @@ async fn walk_every_path() -> BTreeMap<String, Vec<u8>> {
 
     paths.push(("added", start(&server, song(CLOCKS, playlist)).await));
     ended(&server, &paths[0].1).await;
-    paths.push(("already_there", start(&server, song(CLOCKS, playlist)).await));
+    paths.push((
+        "already_there",
+        start(&server, song(CLOCKS, playlist)).await,
+    ));
     ended(&server, &paths[1].1).await;
-    let nothing = json!({"title": "Lullaby for a Killed Process", "artist": "Nobody", "playlist": playlist});
+    let nothing =
+        json!({"title": "Lullaby for a Killed Process", "artist": "Nobody", "playlist": playlist});
     paths.push(("no_match", start(&server, nothing).await));
     let by_name = json!({"title": "Kids", "artist": "MGMT", "playlist": "Fresh Start", "isrc": "USSM10703562"});
     paths.push(("by_name_and_isrc", start(&server, by_name).await));
     ended(&server, &paths[3].1).await;
-    paths.push(("unknown_playlist", start(&server, song(CLOCKS, "0000000000000000000000")).await));
+    paths.push((
+        "unknown_playlist",
+        start(&server, song(CLOCKS, "0000000000000000000000")).await,
+    ));
     ended(&server, &paths[4].1).await;
-    paths.push(("cancelled_search", held_and_cancelled(&world, &server, "search").await));
-    paths.push(("cancelled_add", held_and_cancelled(&world, &server, "add_items").await));
+    paths.push((
+        "cancelled_search",
+        held_and_cancelled(&world, &server, "search").await,
+    ));
+    paths.push((
+        "cancelled_add",
+        held_and_cancelled(&world, &server, "add_items").await,
+    ));
 
-    world.fault(json!({"endpoint": "search", "count": 1, "status": 429, "retry_after": 1})).await;
-    world.fault(json!({"endpoint": "add_items", "count": 1, "status": 429, "retry_after": 1})).await;
-    world.fault(json!({"endpoint": "add_items", "skip": 1, "count": 1, "drop": "after"})).await;
+    world
+        .fault(json!({"endpoint": "search", "count": 1, "status": 429, "retry_after": 1}))
+        .await;
+    world
+        .fault(json!({"endpoint": "add_items", "count": 1, "status": 429, "retry_after": 1}))
+        .await;
+    world
+        .fault(json!({"endpoint": "add_items", "skip": 1, "count": 1, "drop": "after"}))
+        .await;
     let slow = json!({"title": "No Surprises", "artist": "Radiohead", "playlist": playlist});
     paths.push(("rate_limited_and_answer_lost", start(&server, slow).await));
     ended(&server, &paths[7].1).await;
 
-    world.fault(json!({"endpoint": "any", "count": 0, "latency_ms": 200})).await;
+    world
+        .fault(json!({"endpoint": "any", "count": 0, "latency_ms": 200}))
+        .await;
     let twice = json!({"title": "Poker Face", "artist": "Lady Gaga", "playlist": playlist});
-    let (one, other) = (start(&server, twice.clone()).await, start(&server, twice).await);
+    let (one, other) = (
+        start(&server, twice.clone()).await,
+        start(&server, twice).await,
+    );
     ended(&server, &one).await;
     ended(&server, &other).await;
     paths.push(("turn_first", one));
     paths.push(("turn_second", other));
     world.lift_faults().await;
 
-    world.fault(json!({"endpoint": "search", "count": 0, "status": 500})).await;
-    let dead = start(&server, json!({"title": "Mask Off", "artist": "Future", "playlist": playlist})).await;
+    world
+        .fault(json!({"endpoint": "search", "count": 0, "status": 500}))
+        .await;
+    let dead = start(
+        &server,
+        json!({"title": "Mask Off", "artist": "Future", "playlist": playlist}),
+    )
+    .await;
     ended(&server, &dead).await;
-    let failed = server.call("retry_failed", json!({"sync_id": dead})).await.unwrap();
+    let failed = server
+        .call("retry_failed", json!({"sync_id": dead}))
+        .await
+        .unwrap();
     let failed = failed["sync_id"].as_str().unwrap().to_owned();
     ended(&server, &failed).await;
     world.lift_faults().await;
-    until("the letter waits again", async || ended(&server, &dead).await["retried_by"].is_null()).await;
-    server.call("retry_failed", json!({"sync_id": dead, "wait_seconds": 45})).await.unwrap();
-    until("the letter is closed", async || ended(&server, &dead).await["status"] == "failed").await;
+    until("the letter waits again", async || {
+        ended(&server, &dead).await["retried_by"].is_null()
+    })
+    .await;
+    server
+        .call("retry_failed", json!({"sync_id": dead, "wait_seconds": 45}))
+        .await
+        .unwrap();
+    until("the letter is closed", async || {
+        ended(&server, &dead).await["status"] == "failed"
+    })
+    .await;
     paths.push(("dead_lettered", dead));
     paths.push(("retry_that_failed", failed));
 
-    world.fault(json!({"endpoint": "search", "count": 3, "status": 500})).await;
-    let given_up = start(&server, json!({"title": "Up", "artist": "Cardi B", "playlist": playlist})).await;
+    world
+        .fault(json!({"endpoint": "search", "count": 3, "status": 500}))
+        .await;
+    let given_up = start(
+        &server,
+        json!({"title": "Up", "artist": "Cardi B", "playlist": playlist}),
+    )
+    .await;
     ended(&server, &given_up).await;
-    server.call("cancel_sync", json!({"sync_id": given_up})).await.unwrap();
+    server
+        .call("cancel_sync", json!({"sync_id": given_up}))
+        .await
+        .unwrap();
     paths.push(("discarded", given_up));
     server.call("list_playlists", json!({})).await.unwrap();
 
@@ -96,11 +147,16 @@ async fn walk_every_path() -> BTreeMap<String, Vec<u8>> {
 
 async fn held_and_cancelled(world: &World, server: &Server, endpoint: &str) -> String {
     let asked = world.asked(endpoint).len();
-    world.fault(json!({"endpoint": endpoint, "count": 1, "latency_after_ms": 700})).await;
+    world
+        .fault(json!({"endpoint": endpoint, "count": 1, "latency_after_ms": 700}))
+        .await;
     let call = json!({"title": "Every Breath You Take", "artist": "The Police", "playlist": world.empty()});
     let id = start(server, call).await;
     world.until_asked(endpoint, asked + 1).await;
-    server.call("cancel_sync", json!({"sync_id": id})).await.unwrap();
+    server
+        .call("cancel_sync", json!({"sync_id": id}))
+        .await
+        .unwrap();
     ended(server, &id).await;
     id
 }
@@ -110,19 +166,26 @@ async fn export(world: &World, paths: &[(&str, String)]) -> BTreeMap<String, Vec
     let engine = world.engine().await;
     let closed: Vec<WorkflowExecution> = engine
         .client()
-        .list_workflows("ExecutionStatus != 'Running'", WorkflowListOptions::default())
+        .list_workflows(
+            "ExecutionStatus != 'Running'",
+            WorkflowListOptions::default(),
+        )
         .try_collect()
         .await
         .unwrap();
     let mut histories = BTreeMap::new();
     for execution in closed {
-        let mut handle = engine.client().get_workflow_handle::<MusicSync>(execution.id());
+        let mut handle = engine
+            .client()
+            .get_workflow_handle::<MusicSync>(execution.id());
         let mut info = handle.info().clone();
         info.run_id = Some(execution.run_id().to_owned());
         handle = temporalio_client::WorkflowHandle::new(engine.client().clone(), info);
         let history = handle.fetch_history(WorkflowFetchHistoryOptions::default());
         let of = |id: Option<&str>| {
-            paths.iter().find(|(_, sync)| id.is_some_and(|id| id.contains(sync.as_str())))
+            paths
+                .iter()
+                .find(|(_, sync)| id.is_some_and(|id| id.contains(sync.as_str())))
         };
         let name = match of(Some(execution.id())).or_else(|| of(execution.parent_id())) {
             Some((path, _)) => format!("{}.{path}", execution.workflow_type()),
@@ -133,23 +196,35 @@ async fn export(world: &World, paths: &[(&str, String)]) -> BTreeMap<String, Vec
     histories
 }
 
-/// `RECORD_HISTORIES=1 cargo test --test stories history` writes them anew. Do that only for a
-/// path that is new: the old histories are what running syncs out there look like.
+/// `RECORD_HISTORIES=1 cargo test --test stories history_replay` writes those that are not there
+/// yet. The old ones stay: they are what running syncs out there look like.
 #[tokio::test]
 async fn today_s_histories_replay_and_every_path_has_been_recorded() {
     let histories = walk_every_path().await;
     if std::env::var_os("RECORD_HISTORIES").is_some() {
         for (name, history) in &histories {
-            std::fs::write(folder().join(format!("{name}.json")), history).unwrap();
+            let file = folder().join(format!("{name}.json"));
+            if !file.exists() {
+                std::fs::write(file, history).unwrap();
+            }
         }
     }
     for (name, history) in &histories {
         let history = WorkflowHistory::from_json(history).unwrap();
-        replayer().replay_workflow(history).await.unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert!(folder().join(format!("{name}.json")).exists(), "{name} was never recorded");
+        replayer()
+            .replay_workflow(history)
+            .await
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(
+            folder().join(format!("{name}.json")).exists(),
+            "{name} was never recorded"
+        );
     }
     for workflow in ["MusicSync", "PlaceTrack", "DeadLetter", "PlaylistReading"] {
-        assert!(histories.keys().any(|name| name.starts_with(workflow)), "{workflow}");
+        assert!(
+            histories.keys().any(|name| name.starts_with(workflow)),
+            "{workflow}"
+        );
     }
 }
 

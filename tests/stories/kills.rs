@@ -19,7 +19,11 @@ struct Moment {
 }
 
 const fn moment(endpoint: &'static str, number: usize, hold: &'static str) -> Moment {
-    Moment { endpoint, number, hold }
+    Moment {
+        endpoint,
+        number,
+        hold,
+    }
 }
 
 /// Every upstream call of a sync into an empty playlist, before and after: the search, the look,
@@ -75,12 +79,18 @@ async fn serving_process_is_killed(moment: Moment) {
 
 #[tokio::test]
 async fn the_serving_process_is_killed_while_it_searches_or_looks() {
-    all(MOMENTS[..4].iter().map(|&moment| serving_process_is_killed(moment))).await;
+    all(MOMENTS[..4]
+        .iter()
+        .map(|&moment| serving_process_is_killed(moment)))
+    .await;
 }
 
 #[tokio::test]
 async fn the_serving_process_is_killed_while_it_adds_or_verifies() {
-    all(MOMENTS[4..].iter().map(|&moment| serving_process_is_killed(moment))).await;
+    all(MOMENTS[4..]
+        .iter()
+        .map(|&moment| serving_process_is_killed(moment)))
+    .await;
 }
 
 #[tokio::test]
@@ -101,41 +111,47 @@ async fn the_serving_process_is_killed_at_once_and_after_the_end() {
 
 #[tokio::test]
 async fn the_upstream_is_killed_at_every_call() {
-    all(MOMENTS.iter().step_by(2).chain([&MOMENTS[5]]).map(|&moment| async move {
-        let world = World::new().await;
-        world.fault(moment.fault()).await;
-        let server = world.serve().await;
-        let id = start(&server, song(CLOCKS, world.empty())).await;
-        moment.comes(&world).await;
-        let upstream = processes(server.pid(), "spotify");
-        assert_eq!(upstream.len(), 1, "one upstream process");
-        kill(upstream[0]);
-        let view = ended(&server, &id).await;
-        assert_once(&world, &view, moment);
-        assert!(view["retry_count"].as_u64().unwrap() >= 1, "{view:#}");
-        server.end().await.unwrap();
-    }))
+    all(MOMENTS
+        .iter()
+        .step_by(2)
+        .chain([&MOMENTS[5]])
+        .map(|&moment| async move {
+            let world = World::new().await;
+            world.fault(moment.fault()).await;
+            let server = world.serve().await;
+            let id = start(&server, song(CLOCKS, world.empty())).await;
+            moment.comes(&world).await;
+            let upstream = processes(server.pid(), "spotify");
+            assert_eq!(upstream.len(), 1, "one upstream process");
+            kill(upstream[0]);
+            let view = ended(&server, &id).await;
+            assert_once(&world, &view, moment);
+            assert!(view["retry_count"].as_u64().unwrap() >= 1, "{view:#}");
+            server.end().await.unwrap();
+        }))
     .await;
 }
 
 #[tokio::test]
 async fn the_engine_is_killed_while_it_searches_and_around_the_add() {
-    all([MOMENTS[0], MOMENTS[4], MOMENTS[5], MOMENTS[6]].map(|moment| async move {
-        let world = World::new().await;
-        world.fault(moment.fault()).await;
-        let server = world.serve().await;
-        let id = start(&server, song(CLOCKS, world.empty())).await;
-        moment.comes(&world).await;
-        let home = world.home.path().display().to_string();
-        let engine: Vec<u32> = processes(None, &home)
-            .into_iter()
-            .filter(|pid| processes(None, "start-dev").contains(pid))
-            .collect();
-        assert_eq!(engine.len(), 1, "one engine");
-        kill(engine[0]);
-        let view = ended(&server, &id).await;
-        assert_once(&world, &view, moment);
-        server.end().await.unwrap();
-    }))
+    all(
+        [MOMENTS[0], MOMENTS[4], MOMENTS[5], MOMENTS[6]].map(|moment| async move {
+            let world = World::new().await;
+            world.fault(moment.fault()).await;
+            let server = world.serve().await;
+            let id = start(&server, song(CLOCKS, world.empty())).await;
+            moment.comes(&world).await;
+            let home = world.home.path().display().to_string();
+            let engine: Vec<u32> = processes(None, &home)
+                .into_iter()
+                .filter(|pid| processes(None, "start-dev").contains(pid))
+                .collect();
+            assert_eq!(engine.len(), 1, "one engine");
+            kill(engine[0]);
+            let view = ended(&server, &id).await;
+            assert_once(&world, &view, moment);
+            server.end().await.unwrap();
+        }),
+    )
     .await;
 }

@@ -1,7 +1,7 @@
 //! Segue from end to end: real processes, a real engine, real MCP, and a simulated Spotify. Each
 //! file is a story that a user could tell.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a failed test should panic")]
+#![expect(clippy::unwrap_used, reason = "a failed test should panic")]
 
 mod support;
 

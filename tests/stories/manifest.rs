@@ -26,12 +26,17 @@ fn its_tools_are_those_of_the_registry() {
         let text = serde_json::to_string_pretty(&manifest).unwrap() + "\n";
         std::fs::write(MANIFEST, text).unwrap();
     }
-    assert_eq!(manifest["tools"], tools(), "stale: run UPDATE_MANIFEST=1 cargo test --test stories manifest");
+    assert_eq!(
+        manifest["tools"],
+        tools(),
+        "stale: run UPDATE_MANIFEST=1 cargo test --test stories manifest"
+    );
 }
 
 #[test]
 fn it_is_a_binary_bundle_of_this_version() {
-    let manifest: Value = serde_json::from_str(&std::fs::read_to_string(MANIFEST).unwrap()).unwrap();
+    let manifest: Value =
+        serde_json::from_str(&std::fs::read_to_string(MANIFEST).unwrap()).unwrap();
     assert_eq!(manifest["manifest_version"], "0.4");
     assert_eq!(manifest["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(manifest["server"]["type"], "binary");
@@ -39,5 +44,8 @@ fn it_is_a_binary_bundle_of_this_version() {
         assert!(!manifest[field].is_null(), "{field}");
     }
     // A secret that the user gives is kept by the client as one.
-    assert_eq!(manifest["user_config"]["spotify_refresh_token"]["sensitive"], true);
+    assert_eq!(
+        manifest["user_config"]["spotify_refresh_token"]["sensitive"],
+        true
+    );
 }

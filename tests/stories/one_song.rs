@@ -39,13 +39,27 @@ async fn a_playlist_is_given_by_name_and_the_wait_brings_the_result() {
     assert_eq!(world.in_playlist(world.empty()), [CLOCKS.2]);
 
     let lists = server.call("list_playlists", json!({})).await.unwrap();
-    let names: Vec<_> = lists["playlists"].as_array().unwrap().iter().map(|p| &p["name"]).collect();
+    let names: Vec<_> = lists["playlists"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| &p["name"])
+        .collect();
     assert!(names.contains(&&json!("Fresh Start")), "{lists:#}");
 
     let missing = start(&server, song(CLOCKS, "No Such List")).await;
     let view = ended(&server, &missing).await;
-    assert_eq!((&view["status"], &view["error_code"]), (&json!("failed"), &json!("playlist_not_found")));
-    assert!(view["next_step"].as_str().unwrap().contains("list_playlists"), "{view:#}");
+    assert_eq!(
+        (&view["status"], &view["error_code"]),
+        (&json!("failed"), &json!("playlist_not_found"))
+    );
+    assert!(
+        view["next_step"]
+            .as_str()
+            .unwrap()
+            .contains("list_playlists"),
+        "{view:#}"
+    );
     server.end().await.unwrap();
 }
 
@@ -58,7 +72,11 @@ async fn a_song_that_is_not_there_is_a_result_with_the_best_candidate() {
     let view = ended(&server, &id).await;
     assert_eq!(view["status"], "completed", "{view:#}");
     assert_eq!(view["success"], false);
-    assert!(view["confidence_score"].as_f64().is_none_or(|score| score < 0.85));
+    assert!(
+        view["confidence_score"]
+            .as_f64()
+            .is_none_or(|score| score < 0.85)
+    );
     assert!(world.in_playlist(world.empty()).is_empty());
     assert!(world.asked("add_items").is_empty());
     server.end().await.unwrap();
@@ -69,11 +87,21 @@ async fn two_identical_syncs_at_once_add_one_track() {
     let world = World::new().await;
     let server = world.serve().await;
     // Slow enough that both have looked before either has added.
-    world.fault(json!({"endpoint": "any", "count": 0, "latency_ms": 300})).await;
-    let ids = futures::future::join_all((0..4).map(|_| start(&server, song(CLOCKS, world.empty())))).await;
+    world
+        .fault(json!({"endpoint": "any", "count": 0, "latency_ms": 300}))
+        .await;
+    let ids =
+        futures::future::join_all((0..4).map(|_| start(&server, song(CLOCKS, world.empty()))))
+            .await;
     let views = futures::future::join_all(ids.iter().map(|id| ended(&server, id))).await;
-    assert!(views.iter().all(|view| view["success"] == true), "{views:#?}");
-    let added = views.iter().filter(|view| view["already_present"] == false).count();
+    assert!(
+        views.iter().all(|view| view["success"] == true),
+        "{views:#?}"
+    );
+    let added = views
+        .iter()
+        .filter(|view| view["already_present"] == false)
+        .count();
     assert_eq!(added, 1, "one sync added it, the others found it there");
     assert_eq!(world.in_playlist(world.empty()), [CLOCKS.2]);
     assert_eq!(world.effective_adds(), 1);

@@ -8,12 +8,17 @@ use tokio::process::Command;
 use crate::support::{CLOCKS, PROGRAM, World, engine_cache};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/python/story.py");
-const REQUIREMENTS: &str =
-    concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/python/requirements.txt");
+const REQUIREMENTS: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/tests/clients/python/requirements.txt"
+);
 
 async fn run(command: &mut Command) -> String {
     let output = command.output().await.expect("it starts");
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (out, err) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
     assert!(output.status.success(), "{out}\n{err}");
     out.into_owned()
 }
@@ -22,7 +27,10 @@ async fn run(command: &mut Command) -> String {
 /// after what is in it, and only a finished one gets its name.
 async fn python() -> PathBuf {
     let pins = std::fs::read_to_string(REQUIREMENTS).unwrap();
-    let pin = pins.lines().find(|line| line.starts_with("mcp==")).expect("a pin");
+    let pin = pins
+        .lines()
+        .find(|line| line.starts_with("mcp=="))
+        .expect("a pin");
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("python-{pin}"));
     let ready = folder.join("ready");
     if !ready.exists() {
@@ -40,11 +48,20 @@ async fn the_official_python_sdk_syncs_polls_cancels_and_retries() {
     let python = python().await;
     let world = World::new().await;
     // The script passes its environment, and so the program's settings, on.
-    let launch = Launch::new(python, world.home.path(), &engine_cache(), world.sim.ready());
+    let launch = Launch::new(
+        python,
+        world.home.path(),
+        &engine_cache(),
+        world.sim.ready(),
+    );
     let mut command = launch.command(&[SCRIPT, PROGRAM, world.sim.url()]).unwrap();
     let told = run(&mut command).await;
     assert!(told.contains("\"the end\""), "{told}");
     let there = world.in_playlist(world.empty());
-    assert_eq!(there.iter().filter(|uri| *uri == CLOCKS.2).count(), 1, "{there:?}");
+    assert_eq!(
+        there.iter().filter(|uri| *uri == CLOCKS.2).count(),
+        1,
+        "{there:?}"
+    );
     assert_eq!(there.len(), 2, "Clocks and Kids: {there:?}");
 }

@@ -18,10 +18,18 @@ async fn no_token_is_in_any_history_log_or_answer() {
     // refused for its sign-in: each leaves its traces.
     let id = start(&server, song(CLOCKS, world.empty())).await;
     told += &ended(&server, &id).await.to_string();
-    world.fault(json!({"endpoint": "search", "count": 1, "latency_ms": 1_000})).await;
+    world
+        .fault(json!({"endpoint": "search", "count": 1, "latency_ms": 1_000}))
+        .await;
     let id = start(&server, song(CLOCKS, world.sim.full_playlist_id())).await;
-    told += &server.call("cancel_sync", json!({"sync_id": id, "wait_seconds": 20})).await.unwrap().to_string();
-    world.fault(json!({"endpoint": "search", "count": 3, "status": 500})).await;
+    told += &server
+        .call("cancel_sync", json!({"sync_id": id, "wait_seconds": 20}))
+        .await
+        .unwrap()
+        .to_string();
+    world
+        .fault(json!({"endpoint": "search", "count": 3, "status": 500}))
+        .await;
     let id = start(&server, song(CLOCKS, world.sim.full_playlist_id())).await;
     told += &ended(&server, &id).await.to_string();
     let client = reqwest::Client::new();
@@ -44,9 +52,15 @@ async fn no_token_is_in_any_history_log_or_answer() {
         .try_collect()
         .await
         .unwrap();
-    assert!(all.len() >= 6, "four syncs, a placement, a dead letter: {}", all.len());
+    assert!(
+        all.len() >= 6,
+        "four syncs, a placement, a dead letter: {}",
+        all.len()
+    );
     for execution in &all {
-        let handle = engine.client().get_workflow_handle::<MusicSync>(execution.id());
+        let handle = engine
+            .client()
+            .get_workflow_handle::<MusicSync>(execution.id());
         let history = handle.fetch_history(WorkflowFetchHistoryOptions::default());
         told += &String::from_utf8(history.to_json().await.unwrap()).unwrap();
     }
@@ -56,7 +70,10 @@ async fn no_token_is_in_any_history_log_or_answer() {
     told += &log;
 
     let secrets = world.sim.issued_tokens();
-    assert!(secrets.len() >= 2, "a refresh token and an access token at least");
+    assert!(
+        secrets.len() >= 2,
+        "a refresh token and an access token at least"
+    );
     for secret in secrets {
         assert!(secret.len() >= 16, "a token that can be looked for");
         assert!(!told.contains(&secret), "a token was told");

@@ -37,14 +37,17 @@ pub(crate) struct World {
 }
 
 /// A real song of the catalogue: title, artist, and its URI.
-pub(crate) const CLOCKS: (&str, &str, &str) = ("Clocks", "Coldplay", "spotify:track:0BCPKOYdS2jbQ8iyB56Zns");
+pub(crate) const CLOCKS: (&str, &str, &str) =
+    ("Clocks", "Coldplay", "spotify:track:0BCPKOYdS2jbQ8iyB56Zns");
 
 impl World {
     pub(crate) async fn new() -> Self {
         static TLS: Once = Once::new();
         TLS.call_once(|| _ = rustls::crypto::ring::default_provider().install_default());
         Self {
-            sim: Sim::start(SimOptions::default()).await.expect("the simulator starts"),
+            sim: Sim::start(SimOptions::default())
+                .await
+                .expect("the simulator starts"),
             home: tempfile::tempdir().expect("a temporary folder"),
         }
     }
@@ -61,7 +64,9 @@ impl World {
     }
 
     pub(crate) async fn serve(&self) -> Server {
-        Server::start(&self.launch()).await.expect("the server starts")
+        Server::start(&self.launch())
+            .await
+            .expect("the server starts")
     }
 
     /// The playlist that starts empty.
@@ -70,7 +75,9 @@ impl World {
     }
 
     pub(crate) fn in_playlist(&self, playlist: &str) -> Vec<String> {
-        self.sim.playlist_uris(playlist).expect("the playlist exists")
+        self.sim
+            .playlist_uris(playlist)
+            .expect("the playlist exists")
     }
 
     /// Orders faults of the simulated Spotify.
@@ -104,7 +111,10 @@ impl World {
 
     /// Adds that took effect.
     pub(crate) fn effective_adds(&self) -> usize {
-        self.asked("add_items").iter().filter(|request| request.took_effect).count()
+        self.asked("add_items")
+            .iter()
+            .filter(|request| request.took_effect)
+            .count()
     }
 
     /// Waits until Spotify was asked this often at this endpoint.
@@ -121,7 +131,9 @@ impl World {
         let mut options: EngineOptions = Config::default().engine_options();
         options.cache_dir = Some(engine_cache());
         options.supervisor.program = PROGRAM.into();
-        Engine::connect(&options, &home).await.expect("the engine is reached")
+        Engine::connect(&options, &home)
+            .await
+            .expect("the engine is reached")
     }
 }
 
@@ -130,7 +142,10 @@ impl Drop for World {
         if std::thread::panicking() {
             let log = std::fs::read_to_string(self.log()).unwrap_or_default();
             let tail: Vec<&str> = log.lines().rev().take(60).collect();
-            eprintln!("--- the end of the servers' log, latest first ---\n{}", tail.join("\n"));
+            eprintln!(
+                "--- the end of the servers' log, latest first ---\n{}",
+                tail.join("\n")
+            );
         }
     }
 }
@@ -151,8 +166,14 @@ pub(crate) async fn ended(server: &Server, sync_id: &str) -> Value {
     let until = Instant::now() + PATIENCE;
     loop {
         let call = json!({"sync_id": sync_id, "wait_seconds": 10});
-        let view = server.call("get_sync_progress", call).await.expect("a view");
-        if !matches!(view["status"].as_str(), Some("running" | "waiting_for_rate_limit")) {
+        let view = server
+            .call("get_sync_progress", call)
+            .await
+            .expect("a view");
+        if !matches!(
+            view["status"].as_str(),
+            Some("running" | "waiting_for_rate_limit")
+        ) {
             return view;
         }
         assert!(Instant::now() < until, "the sync does not end: {view:#}");
@@ -184,8 +205,15 @@ pub(crate) fn processes(parent: Option<u32>, text: &str) -> Vec<u32> {
         .processes()
         .values()
         .filter(|process| process.thread_kind().is_none())
-        .filter(|process| parent.is_none_or(|id| process.parent().map(sysinfo::Pid::as_u32) == Some(id)))
-        .filter(|process| process.cmd().iter().any(|word| word.to_string_lossy().contains(text)))
+        .filter(|process| {
+            parent.is_none_or(|id| process.parent().map(sysinfo::Pid::as_u32) == Some(id))
+        })
+        .filter(|process| {
+            process
+                .cmd()
+                .iter()
+                .any(|word| word.to_string_lossy().contains(text))
+        })
         .map(|process| process.pid().as_u32())
         .collect()
 }

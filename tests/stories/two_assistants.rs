@@ -7,9 +7,21 @@ use crate::support::{World, ended, song, start, until};
 /// Songs of the catalogue, in pairs of title and artist.
 const SONGS: [(&str, &str, &str); 6] = [
     ("Clocks", "Coldplay", "spotify:track:0BCPKOYdS2jbQ8iyB56Zns"),
-    ("No Surprises", "Radiohead", "spotify:track:10nyNJ6zNy2YVYLrcwLccB"),
-    ("Poker Face", "Lady Gaga", "spotify:track:1QV6tiMFM6fSOKOGLMHYYg"),
-    ("Ain't No Sunshine", "Bill Withers", "spotify:track:1k1Bqnv2R0uJXQN4u6LKYt"),
+    (
+        "No Surprises",
+        "Radiohead",
+        "spotify:track:10nyNJ6zNy2YVYLrcwLccB",
+    ),
+    (
+        "Poker Face",
+        "Lady Gaga",
+        "spotify:track:1QV6tiMFM6fSOKOGLMHYYg",
+    ),
+    (
+        "Ain't No Sunshine",
+        "Bill Withers",
+        "spotify:track:1k1Bqnv2R0uJXQN4u6LKYt",
+    ),
     ("Kids", "MGMT", "spotify:track:1jJci4qxiYcOHhQR247rEU"),
     ("Mask Off", "Future", "spotify:track:0VgkVdmE4gld66l8iyGjgx"),
 ];
@@ -17,7 +29,9 @@ const SONGS: [(&str, &str, &str); 6] = [
 #[tokio::test]
 async fn the_first_is_killed_while_both_have_syncs_running() {
     let world = World::new().await;
-    world.fault(json!({"endpoint": "any", "count": 0, "latency_ms": 400})).await;
+    world
+        .fault(json!({"endpoint": "any", "count": 0, "latency_ms": 400}))
+        .await;
     let first = world.serve().await;
     let second = world.serve().await;
     let mut ids = Vec::new();
@@ -30,7 +44,11 @@ async fn the_first_is_killed_while_both_have_syncs_running() {
 
     for id in &ids {
         let view = ended(&second, id).await;
-        assert_eq!((&view["status"], &view["success"]), (&json!("completed"), &json!(true)), "{view:#}");
+        assert_eq!(
+            (&view["status"], &view["success"]),
+            (&json!("completed"), &json!(true)),
+            "{view:#}"
+        );
     }
     let mut there = world.in_playlist(world.empty());
     there.sort();
@@ -42,16 +60,26 @@ async fn the_first_is_killed_while_both_have_syncs_running() {
     // The engine outlives the one that started it, and ends with the last.
     let home = world.home.path().display().to_string();
     second.end().await.unwrap();
-    until("the engine ends", async || crate::support::processes(None, &home).is_empty()).await;
+    until("the engine ends", async || {
+        crate::support::processes(None, &home).is_empty()
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_worker_alone_carries_on_when_the_assistant_is_gone() {
     let world = World::new().await;
-    world.fault(json!({"endpoint": "any", "count": 0, "latency_ms": 500})).await;
+    world
+        .fault(json!({"endpoint": "any", "count": 0, "latency_ms": 500}))
+        .await;
     let server = world.serve().await;
     server.call("list_syncs", json!({})).await.unwrap();
-    let mut worker = world.launch().command(&["worker"]).unwrap().spawn().unwrap();
+    let mut worker = world
+        .launch()
+        .command(&["worker"])
+        .unwrap()
+        .spawn()
+        .unwrap();
     start(&server, song(SONGS[0], world.empty())).await;
     world.until_asked("search", 1).await;
     server.kill().await.unwrap();

@@ -37,7 +37,11 @@ fn names_are_unique_and_descriptions_say_what_for() {
 fn every_tool_has_a_title_and_all_four_hints() {
     for tool in tools() {
         let hints = tool.annotations.as_ref().expect("annotations");
-        assert!(tool.title.is_some() && hints.title.is_some(), "{}", tool.name);
+        assert!(
+            tool.title.is_some() && hints.title.is_some(),
+            "{}",
+            tool.name
+        );
         for hint in [
             hints.read_only_hint,
             hints.destructive_hint,
@@ -53,7 +57,8 @@ fn every_tool_has_a_title_and_all_four_hints() {
 fn every_parameter_and_every_field_of_an_answer_is_described() {
     for tool in tools() {
         let input = Value::Object((*tool.input_schema).clone());
-        let output = Value::Object((**tool.output_schema.as_ref().expect("an output schema")).clone());
+        let output =
+            Value::Object((**tool.output_schema.as_ref().expect("an output schema")).clone());
         assert_eq!(input["type"], "object", "{}", tool.name);
         assert_eq!(input["additionalProperties"], false, "{}", tool.name);
         for (side, schema) in [("input", &input), ("output", &output)] {
@@ -74,11 +79,20 @@ fn each_definition_is_as_it_was_reviewed() {
 
 #[test]
 fn no_snapshot_is_left_of_a_tool_that_is_gone() {
-    let names: BTreeSet<_> = tools().into_iter().map(|tool| tool.name.into_owned()).collect();
+    let names: BTreeSet<_> = tools()
+        .into_iter()
+        .map(|tool| tool.name.into_owned())
+        .collect();
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/snapshots");
     for entry in std::fs::read_dir(folder).expect("the snapshots") {
-        let file = entry.expect("an entry").file_name().into_string().expect("a name");
-        let name = file.trim_start_matches("registry__").trim_end_matches(".snap");
+        let file = entry
+            .expect("an entry")
+            .file_name()
+            .into_string()
+            .expect("a name");
+        let name = file
+            .trim_start_matches("registry__")
+            .trim_end_matches(".snap");
         assert!(names.contains(name), "{file} belongs to no tool");
     }
 }

@@ -5,6 +5,7 @@
 //! the step in the workflow.
 
 mod attempt;
+mod in_flight;
 
 use std::sync::Arc;
 
@@ -12,8 +13,11 @@ use serde::{Deserialize, Serialize};
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 
-use self::attempt::{reading, writing};
 pub use self::attempt::{Attempted, FailedAttempt};
+use self::{
+    attempt::{reading, writing},
+    in_flight::InFlight,
+};
 use crate::{
     error::ErrorCode,
     matching::Query,
@@ -24,12 +28,16 @@ use crate::{
 /// The activities, on one upstream server.
 pub struct Activities {
     upstream: Upstream,
+    adds: InFlight,
 }
 
 impl Activities {
     /// The activities on this upstream.
     pub fn new(upstream: Upstream) -> Self {
-        Self { upstream }
+        Self {
+            upstream,
+            adds: InFlight::default(),
+        }
     }
 }
 
@@ -133,19 +141,25 @@ impl Activities {
     ) -> Result<Attempted<Added>, ActivityError> {
         let tried_before = place.tried_before || ctx.info().attempt > 1;
         writing(&ctx, async {
+            let where_to = format!("{} {}", place.playlist_id, place.track_uri);
+            let _alone = self.adds.alone_at(where_to).await;
             if tried_before {
                 let seen = self
                     .upstream
                     .contains(&place.playlist_id, &place.track_uri, place.look_from)
                     .await?;
                 if seen.present {
-                    return Ok(Added { by_earlier_attempt: true });
+                    return Ok(Added {
+                        by_earlier_attempt: true,
+                    });
                 }
             }
             self.upstream
                 .add(&place.playlist_id, &place.track_uri)
                 .await?;
-            Ok(Added { by_earlier_attempt: false })
+            Ok(Added {
+                by_earlier_attempt: false,
+            })
         })
         .await
     }
@@ -191,7 +205,9 @@ impl Activities {
                     .remove(&place.playlist_id, &place.track_uri)
                     .await?;
             }
-            Ok(TakenOut { was_there: seen.present })
+            Ok(TakenOut {
+                was_there: seen.present,
+            })
         })
         .await
     }
@@ -221,7 +237,12 @@ mod tests {
     use super::*;
 
     fn playlist(id: &str) -> Playlist {
-        Playlist { id: id.into(), name: "Mix".into(), writable: None, total_tracks: None }
+        Playlist {
+            id: id.into(),
+            name: "Mix".into(),
+            writable: None,
+            total_tracks: None,
+        }
     }
 
     #[test]

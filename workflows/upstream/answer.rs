@@ -25,7 +25,10 @@ pub(super) fn read(result: &CallToolResult, fields: &ErrorFields) -> Result<Valu
     let failed = result.is_error == Some(true);
     let text = text_of(result)?;
     let value = match &result.structured_content {
-        Some(value) => Some(value.clone()),
+        Some(value) => {
+            bounded(value.to_string().len())?;
+            Some(value.clone())
+        }
         None => serde_json::from_str(&text).ok(),
     };
     if let Some(error) = value.as_ref().and_then(|value| error_in(value, fields)) {
@@ -45,22 +48,32 @@ fn text_of(result: &CallToolResult) -> Result<String, UpstreamError> {
     let mut text = String::new();
     for block in &result.content {
         if let Some(part) = block.as_text() {
-            if text.len() + part.text.len() > LARGEST {
-                return Err(UpstreamError::bad_answer(format!(
-                    "the upstream's answer is longer than {LARGEST} bytes"
-                )));
-            }
+            bounded(text.len() + part.text.len())?;
             text.push_str(&part.text);
         }
     }
     Ok(text)
 }
 
+fn bounded(bytes: usize) -> Result<(), UpstreamError> {
+    match bytes {
+        0..=LARGEST => Ok(()),
+        _ => Err(UpstreamError::bad_answer(format!(
+            "the upstream's answer is longer than {LARGEST} bytes"
+        ))),
+    }
+}
+
 fn error_in(value: &Value, fields: &ErrorFields) -> Option<UpstreamError> {
     let message = value.pointer(&fields.message).filter(|m| !m.is_null())?;
-    let message = message.as_str().map_or_else(|| message.to_string(), str::to_owned);
+    let message = message
+        .as_str()
+        .map_or_else(|| message.to_string(), str::to_owned);
     let at = |pointer: &Option<String>| pointer.as_ref().and_then(|p| value.pointer(p));
-    let mut error = match at(&fields.code).and_then(Value::as_str).and_then(ErrorCode::parse) {
+    let mut error = match at(&fields.code)
+        .and_then(Value::as_str)
+        .and_then(ErrorCode::parse)
+    {
         Some(code) => UpstreamError::new(code, clean(&message)),
         None => by_words(&message, fields),
     };
@@ -121,9 +134,15 @@ pub(super) fn candidates(values: &[Value], fields: &TrackFields) -> Vec<Candidat
 fn candidate(value: &Value, fields: &TrackFields) -> Option<Candidate> {
     let at = |pointer: &Option<String>| pointer.as_ref().and_then(|p| value.pointer(p));
     let text = |pointer: &Option<String>| {
-        at(pointer).and_then(Value::as_str).map(clean).filter(|text| !text.is_empty())
+        at(pointer)
+            .and_then(Value::as_str)
+            .map(clean)
+            .filter(|text| !text.is_empty())
     };
-    let id = value.pointer(&fields.id)?.as_str().filter(|id| is_spotify_id(id))?;
+    let id = value
+        .pointer(&fields.id)?
+        .as_str()
+        .filter(|id| is_spotify_id(id))?;
     let uri = match at(&fields.uri).and_then(Value::as_str) {
         Some(uri) => track_id_of(uri).map(|_| uri.to_owned())?,
         None => format!("spotify:track:{id}"),
@@ -152,7 +171,8 @@ pub fn is_spotify_id(text: &str) -> bool {
 
 /// The id in a track's URI.
 pub fn track_id_of(uri: &str) -> Option<&str> {
-    uri.strip_prefix("spotify:track:").filter(|id| is_spotify_id(id))
+    uri.strip_prefix("spotify:track:")
+        .filter(|id| is_spotify_id(id))
 }
 
 #[cfg(test)]
@@ -174,9 +194,18 @@ mod tests {
     fn an_error_in_a_successful_answer_is_an_error() {
         let fields = profile("hunarjain09").error;
         for (message, code) in [
-            ("http status: 429, code: -1 - too many requests", ErrorCode::RateLimited),
-            ("http status: 404, code: -1 - not found", ErrorCode::PlaylistNotFound),
-            ("http status: 403, code: -1 - Insufficient client scope", ErrorCode::InsufficientScope),
+            (
+                "http status: 429, code: -1 - too many requests",
+                ErrorCode::RateLimited,
+            ),
+            (
+                "http status: 404, code: -1 - not found",
+                ErrorCode::PlaylistNotFound,
+            ),
+            (
+                "http status: 403, code: -1 - Insufficient client scope",
+                ErrorCode::InsufficientScope,
+            ),
             ("Connection aborted", ErrorCode::UpstreamUnavailable),
         ] {
             let answer = said(json!({"error": message, "tool": "search_track"}).to_string());
@@ -199,7 +228,11 @@ mod tests {
     #[test]
     fn an_answer_that_is_no_json_or_too_long_is_a_bad_answer() {
         let fields = profile("segue").error;
-        for text in ["<html>502</html>".to_owned(), "{\"tracks\": [".to_owned(), "x".repeat(LARGEST + 1)] {
+        for text in [
+            "<html>502</html>".to_owned(),
+            "{\"tracks\": [".to_owned(),
+            "x".repeat(LARGEST + 1),
+        ] {
             let error = read(&said(text), &fields).expect_err("an error");
             assert_eq!(error.code, ErrorCode::BadUpstreamAnswer);
         }
@@ -223,7 +256,10 @@ mod tests {
     fn one_track_or_null_in_place_of_a_list_is_read() {
         let one = json!({"track": {"id": "a"}, "found": true});
         assert_eq!(list(&one, "/track").map(<[Value]>::len), Ok(1));
-        assert_eq!(list(&json!({"track": null}), "/track").map(<[Value]>::len), Ok(0));
+        assert_eq!(
+            list(&json!({"track": null}), "/track").map(<[Value]>::len),
+            Ok(0)
+        );
         assert!(list(&json!({"tracks": "none"}), "/tracks").is_err());
     }
 }

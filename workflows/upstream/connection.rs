@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, process::Stdio, time::Duration};
 use rmcp::{
     RoleClient, ServiceError, ServiceExt,
     model::{
-        CallToolRequestParams, CallToolResult, ClientCapabilities, ClientConfig, ErrorCode as RpcCode,
-        Implementation,
+        CallToolRequestParams, CallToolResult, ClientCapabilities, ClientConfig,
+        ErrorCode as RpcCode, Implementation,
     },
     service::RunningService,
     transport::{StreamableHttpClientTransport, TokioChildProcess},
@@ -139,7 +139,11 @@ impl Connection {
                 UpstreamError::new(ErrorCode::CapabilityMissing, format!("{label}: {error}"))
             })?;
             tracing::info!(upstream = %label, profile = %profile.name, tools = tools.len(), "upstream connected");
-            Ok(Self { service, tools, profile })
+            Ok(Self {
+                service,
+                tools,
+                profile,
+            })
         };
         timeout(START_TIMEOUT, opening).await.unwrap_or_else(|_| {
             Err(UpstreamError::unavailable(format!(

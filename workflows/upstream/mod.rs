@@ -29,9 +29,9 @@ use self::{connection::Connection, profile::Tool};
 use crate::{error::ErrorCode, track::Candidate};
 
 /// Time for one call of a tool. It ends before the 30 s that an activity's attempt may take, so
-/// that an attempt fails with the upstream's words rather than with the engine's timeout; and a
-/// bundled upstream gives up its own HTTP request sooner still (20 s), so that no add is on the
-/// wire any more when the next attempt looks into the playlist.
+/// that an attempt fails with the upstream's words rather than with the engine's timeout; and the
+/// bundled upstream gives up its own HTTP request sooner still (20 s), so that after a timeout
+/// here no request of its is on the wire any more.
 const CALL_TIMEOUT: Duration = Duration::from_secs(25);
 /// The largest page that Spotify gives of a playlist.
 const PAGE: u32 = 50;
@@ -109,7 +109,12 @@ impl Upstream {
             return self.search(&format!("isrc:{isrc}")).await;
         };
         let answer = self
-            .call(&server, &tool.call, "search by ISRC", &[("isrc", isrc.into())])
+            .call(
+                &server,
+                &tool.call,
+                "search by ISRC",
+                &[("isrc", isrc.into())],
+            )
             .await?;
         let found = answer::list(&answer, &tool.tracks)?;
         Ok(answer::candidates(found, &server.profile.track))
@@ -135,7 +140,10 @@ impl Upstream {
                 .await?;
             let present = answer.pointer(&tool.present).and_then(Value::as_bool);
             return match present {
-                Some(present) => Ok(Presence { present, total: None }),
+                Some(present) => Ok(Presence {
+                    present,
+                    total: None,
+                }),
                 None => Err(UpstreamError::bad_answer(
                     "the upstream does not say whether the track is there",
                 )),
@@ -160,15 +168,28 @@ impl Upstream {
                 .iter()
                 .any(|item| item.pointer(&tool.uri).and_then(Value::as_str) == Some(track_uri))
             {
-                return Ok(Presence { present: true, total: Some(total) });
+                return Ok(Presence {
+                    present: true,
+                    total: Some(total),
+                });
             }
             // A page may be empty or short in the middle; only the total says where the end is.
             offset = offset.saturating_add(PAGE);
             if offset >= total.min(MOST_ITEMS) && !wrapped {
                 (offset, wrapped) = (0, true);
             }
-            if wrapped && offset >= if from == 0 { total.min(MOST_ITEMS) } else { from } {
-                return Ok(Presence { present: false, total: Some(total) });
+            if wrapped
+                && offset
+                    >= if from == 0 {
+                        total.min(MOST_ITEMS)
+                    } else {
+                        from
+                    }
+            {
+                return Ok(Presence {
+                    present: false,
+                    total: Some(total),
+                });
             }
         }
     }
@@ -181,7 +202,8 @@ impl Upstream {
             ("playlist_id", playlist_id.into()),
             ("track_uri", track_uri.into()),
         ];
-        self.call(&server, tool, "add to a playlist", &values).await?;
+        self.call(&server, tool, "add to a playlist", &values)
+            .await?;
         Ok(())
     }
 
@@ -202,7 +224,9 @@ impl Upstream {
     pub async fn playlists(&self) -> Result<Vec<Playlist>, UpstreamError> {
         let server = self.connected().await?;
         let tool = wanted(&server.profile.list_playlists, "list playlists")?;
-        let answer = self.call(&server, &tool.call, "list playlists", &[]).await?;
+        let answer = self
+            .call(&server, &tool.call, "list playlists", &[])
+            .await?;
         let text = |value: &Value, pointer: &str| {
             value.pointer(pointer).and_then(Value::as_str).map(clean)
         };
@@ -234,7 +258,9 @@ impl Upstream {
         let id = answer.pointer(&tool.id).and_then(Value::as_str);
         id.filter(|id| is_spotify_id(id))
             .map(str::to_owned)
-            .ok_or_else(|| UpstreamError::bad_answer("the upstream gives no id of the new playlist"))
+            .ok_or_else(|| {
+                UpstreamError::bad_answer("the upstream gives no id of the new playlist")
+            })
     }
 
     /// The live connection, made anew when there is none.
@@ -261,7 +287,12 @@ impl Upstream {
             return Err(missing(capability));
         }
         let result = server
-            .call(&self.endpoint.label(), &tool.tool, tool.fill(values), CALL_TIMEOUT)
+            .call(
+                &self.endpoint.label(),
+                &tool.tool,
+                tool.fill(values),
+                CALL_TIMEOUT,
+            )
             .await?;
         answer::read(&result, &server.profile.error)
     }

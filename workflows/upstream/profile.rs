@@ -157,21 +157,27 @@ impl Profile {
             .map(|p| p.name.as_str())
             .collect::<Vec<_>>()
             .join(", ");
-        let position = match forced {
-            Some(name) => profiles.iter().position(|p| p.name == name).ok_or_else(|| {
-                ProfileError::Unknown {
-                    name: name.to_owned(),
-                    known: known.clone(),
-                }
-            }),
-            None => profiles
-                .iter()
-                .position(|p| p.fits.is_subset(tools))
-                .ok_or_else(|| ProfileError::NoneFits {
-                    tools: tools.iter().take(20).cloned().collect::<Vec<_>>().join(", "),
-                    known,
+        let position =
+            match forced {
+                Some(name) => profiles.iter().position(|p| p.name == name).ok_or_else(|| {
+                    ProfileError::Unknown {
+                        name: name.to_owned(),
+                        known: known.clone(),
+                    }
                 }),
-        }?;
+                None => profiles
+                    .iter()
+                    .position(|p| p.fits.is_subset(tools))
+                    .ok_or_else(|| ProfileError::NoneFits {
+                        tools: tools
+                            .iter()
+                            .take(20)
+                            .cloned()
+                            .collect::<Vec<_>>()
+                            .join(", "),
+                        known,
+                    }),
+            }?;
         Ok(profiles.swap_remove(position))
     }
 }
@@ -190,7 +196,9 @@ fn fill(template: &Value, values: &[(&str, Value)]) -> Value {
     match template {
         Value::String(text) => values
             .iter()
-            .find(|(name, _)| text.strip_prefix('{').and_then(|t| t.strip_suffix('}')) == Some(name))
+            .find(|(name, _)| {
+                text.strip_prefix('{').and_then(|t| t.strip_suffix('}')) == Some(name)
+            })
             .map_or_else(|| template.clone(), |(_, value)| value.clone()),
         Value::Array(items) => items.iter().map(|item| fill(item, values)).collect(),
         Value::Object(fields) => Value::Object(

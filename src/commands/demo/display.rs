@@ -11,7 +11,10 @@ pub(super) struct Display {
 impl Display {
     /// On a terminal the block moves, unless it is to be plain.
     pub(super) fn new(plain: bool) -> Self {
-        Self { moves: !plain && io::stdout().is_terminal(), shown: Vec::new() }
+        Self {
+            moves: !plain && io::stdout().is_terminal(),
+            shown: Vec::new(),
+        }
     }
 
     /// A line that stays; the block starts anew below it.

@@ -40,7 +40,11 @@ const RETRY_AFTER: u32 = 3;
 /// How slow the simulated Spotify is, in milliseconds: about as slow as the real one.
 const LATENCY_MS: u32 = 250;
 
-pub(super) async fn run(config: &Config, home: &Home, arguments: DemoArgs) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(
+    config: &Config,
+    home: &Home,
+    arguments: DemoArgs,
+) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
     let mut display = Display::new(arguments.plain);
     // The engine's binary is kept for the next time; all else goes with the demo.
@@ -54,7 +58,11 @@ pub(super) async fn run(config: &Config, home: &Home, arguments: DemoArgs) -> an
     let sim = Sim::start(SimOptions::default()).await?;
     let playlist = sim.full_playlist_id().to_owned();
     let before = sim.playlist_uris(&playlist).unwrap_or_default();
-    display.say(&format!("  Spotify (simulated)   {}, playlist \"Evening Drive\" with {} songs", sim.url(), before.len()))?;
+    display.say(&format!(
+        "  Spotify (simulated)   {}, playlist \"Evening Drive\" with {} songs",
+        sim.url(),
+        before.len()
+    ))?;
     order_faults(&sim).await?;
 
     let program = std::env::current_exe()?;
@@ -73,25 +81,46 @@ pub(super) async fn run(config: &Config, home: &Home, arguments: DemoArgs) -> an
         syncs.push((song, id));
     }
     display.say("All six accepted. They run now:\n")?;
-    watch(&server, &syncs, &mut display, started, |views| views.iter().any(is_ended)).await?;
+    watch(&server, &syncs, &mut display, started, |views| {
+        views.iter().any(is_ended)
+    })
+    .await?;
 
     server.kill().await?;
     display.say("\nkill -9 of the serving process, half way. Starting it again:\n")?;
     let server = Server::start(&launch).await?;
-    let views = watch(&server, &syncs, &mut display, started, |views| views.iter().all(is_ended)).await?;
+    let views = watch(&server, &syncs, &mut display, started, |views| {
+        views.iter().all(is_ended)
+    })
+    .await?;
     server.end().await?;
 
     let after = sim.playlist_uris(&playlist).unwrap_or_default();
     let requests = sim.requests();
-    let refused = requests.iter().filter(|request| request.status == Some(429)).count();
+    let refused = requests
+        .iter()
+        .filter(|request| request.status == Some(429))
+        .count();
     display.say("\nWhat came of each song:\n")?;
     for ((song, _), view) in syncs.iter().zip(&views) {
-        display.say(&format!("  {:<34} {:<34} {}", song.title, song.why, told(view)))?;
+        display.say(&format!(
+            "  {:<34} {:<34} {}",
+            song.title,
+            song.why,
+            told(view)
+        ))?;
     }
-    display.say(&format!("\nThe playlist \"Evening Drive\", {} songs before, {} now:\n", before.len(), after.len()))?;
+    display.say(&format!(
+        "\nThe playlist \"Evening Drive\", {} songs before, {} now:\n",
+        before.len(),
+        after.len()
+    ))?;
     let names: BTreeMap<&str, String> = views.iter().filter_map(name_of).collect();
     for uri in &after[before.len().min(after.len())..] {
-        let name = names.get(uri.as_str()).cloned().unwrap_or_else(|| uri.clone());
+        let name = names
+            .get(uri.as_str())
+            .cloned()
+            .unwrap_or_else(|| uri.clone());
         display.say(&format!("  + {name}"))?;
     }
     sim.shutdown().await?;
@@ -131,7 +160,11 @@ async fn watch(
     loop {
         let mut views = Vec::new();
         for (_, id) in syncs {
-            views.push(server.call("get_sync_progress", json!({"sync_id": id})).await?);
+            views.push(
+                server
+                    .call("get_sync_progress", json!({"sync_id": id}))
+                    .await?,
+            );
         }
         let block = syncs.iter().zip(&views);
         display.show(block.map(|((song, _), view)| line(song, view)).collect())?;
@@ -148,17 +181,25 @@ async fn watch(
 fn line(song: &Song, view: &Value) -> String {
     let done = view["steps_completed"].as_u64().unwrap_or(0) as usize;
     let total = view["steps_total"].as_u64().unwrap_or(4) as usize;
-    let bar: String = (0..total).map(|at| if at < done { '#' } else { '.' }).collect();
+    let bar: String = (0..total)
+        .map(|at| if at < done { '#' } else { '.' })
+        .collect();
     let what = match view["status"].as_str() {
         Some("waiting_for_rate_limit") => "waiting: Spotify asked to come back later".to_owned(),
-        Some("running") => view["current_step"].as_str().unwrap_or("starting").to_owned(),
+        Some("running") => view["current_step"]
+            .as_str()
+            .unwrap_or("starting")
+            .to_owned(),
         _ => told(view),
     };
     format!("  [{bar}] {:<34} {what}", song.title)
 }
 
 fn is_ended(view: &Value) -> bool {
-    !matches!(view["status"].as_str(), Some("running" | "waiting_for_rate_limit"))
+    !matches!(
+        view["status"].as_str(),
+        Some("running" | "waiting_for_rate_limit")
+    )
 }
 
 fn told(view: &Value) -> String {
@@ -173,7 +214,11 @@ fn told(view: &Value) -> String {
 
 fn came_of(view: &Value) -> Option<Expected> {
     let flag = |name: &str| view[name].as_bool().unwrap_or(false);
-    match (view["status"].as_str()?, flag("success"), flag("already_present")) {
+    match (
+        view["status"].as_str()?,
+        flag("success"),
+        flag("already_present"),
+    ) {
         ("completed", true, true) => Some(Expected::AlreadyThere),
         ("completed", true, false) => Some(Expected::Added),
         ("completed", false, _) => Some(Expected::NoMatch),
@@ -183,7 +228,11 @@ fn came_of(view: &Value) -> Option<Expected> {
 
 fn name_of(view: &Value) -> Option<(&str, String)> {
     let best = &view["best_candidate"]["candidate"];
-    let artists: Vec<&str> = best["artists"].as_array()?.iter().filter_map(Value::as_str).collect();
+    let artists: Vec<&str> = best["artists"]
+        .as_array()?
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
     let name = format!("{} - {}", artists.join(", "), best["title"].as_str()?);
     Some((view["spotify_track_uri"].as_str()?, name))
 }
@@ -196,8 +245,14 @@ fn check(
     views: &[Value],
     refused: usize,
 ) -> anyhow::Result<()> {
-    ensure!(refused > 0, "Spotify was to refuse a request, and was not asked often enough");
-    ensure!(after.starts_with(before), "the songs that were there before have changed");
+    ensure!(
+        refused > 0,
+        "Spotify was to refuse a request, and was not asked often enough"
+    );
+    ensure!(
+        after.starts_with(before),
+        "the songs that were there before have changed"
+    );
     let mut expected = 0;
     for ((song, id), view) in syncs.iter().zip(views) {
         ensure!(
@@ -214,8 +269,15 @@ fn check(
         expected += usize::from(song.expected == Expected::Added);
         let uri = view["spotify_track_uri"].as_str().unwrap_or_default();
         let times = after.iter().filter(|there| *there == uri).count();
-        ensure!(times == 1, "\"{}\" is in the playlist {times} times", song.title);
+        ensure!(
+            times == 1,
+            "\"{}\" is in the playlist {times} times",
+            song.title
+        );
     }
-    ensure!(after.len() == before.len() + expected, "the playlist has songs that nobody asked for");
+    ensure!(
+        after.len() == before.len() + expected,
+        "the playlist has songs that nobody asked for"
+    );
     Ok(())
 }

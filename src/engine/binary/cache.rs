@@ -174,16 +174,15 @@ fn make_executable(path: &Path) -> io::Result<()> {
 
 #[cfg(all(test, unix))]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a failed test should panic")]
 
     use super::*;
 
     const WORKS: &str = "#!/bin/sh\necho 'temporal version 1.9.1 (Server 1.32.0, UI 2.54.1)'\n";
 
     fn fetched(cache: &Cache, content: &str) -> (tempfile::TempDir, PathBuf) {
-        let scratch = cache.scratch().unwrap();
+        let scratch = cache.scratch().expect("a scratch folder");
         let path = scratch.path().join("x");
-        fs::write(&path, content).unwrap();
+        fs::write(&path, content).expect("written");
         (scratch, path)
     }
 

