@@ -93,6 +93,49 @@ async fn the_serving_process_is_killed_while_it_adds_or_verifies() {
     .await;
 }
 
+/// The lookup of a playlist by its name is a call of its own, before all others.
+#[tokio::test]
+async fn the_serving_process_is_killed_while_it_looks_up_the_playlist() {
+    all(["latency_ms", "latency_after_ms"].map(|hold| async move {
+        let moment = moment("my_playlists", 1, hold);
+        let world = World::new().await;
+        world.fault(moment.fault()).await;
+        let server = world.serve().await;
+        let id = start(&server, song(CLOCKS, "Fresh Start")).await;
+        moment.comes(&world).await;
+        server.kill().await.unwrap();
+
+        let server = world.serve().await;
+        assert_once(&world, &ended(&server, &id).await, moment);
+        server.end().await.unwrap();
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn the_serving_process_is_killed_while_it_undoes() {
+    all(["latency_ms", "latency_after_ms"].map(|hold| async move {
+        let undo = moment("remove_items", 1, hold);
+        let world = World::new().await;
+        world.fault(undo.fault()).await;
+        world.fault(moment("add_items", 1, "latency_after_ms").fault()).await;
+        let server = world.serve().await;
+        let id = start(&server, song(CLOCKS, world.empty())).await;
+        until("the add takes effect", async || world.effective_adds() == 1).await;
+        server.call("cancel_sync", json!({"sync_id": id})).await.unwrap();
+        undo.comes(&world).await;
+        server.kill().await.unwrap();
+
+        let server = world.serve().await;
+        let view = ended(&server, &id).await;
+        assert_eq!(view["status"], "cancelled", "{hold}: {view:#}");
+        assert!(world.in_playlist(world.empty()).is_empty(), "{hold}");
+        assert_eq!(world.effective_adds(), 1, "{hold}");
+        server.end().await.unwrap();
+    }))
+    .await;
+}
+
 #[tokio::test]
 async fn the_serving_process_is_killed_at_once_and_after_the_end() {
     let world = World::new().await;

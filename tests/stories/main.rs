@@ -16,6 +16,7 @@ mod kills;
 mod manifest;
 mod matching_quality;
 mod one_song;
+mod protocol;
 mod python_client;
 mod rate_limit;
 mod secrets;
