@@ -374,7 +374,32 @@ fn of_match(found: Match) -> SyncOutcome {
 
 fn no_match(decision: &Decision, threshold: f64) -> SyncOutcome {
     let best = decision.best();
-    let message = match best {
+    let named = |m: &Match| {
+        let album = m.candidate.album.as_deref().unwrap_or("no album");
+        format!(
+            "\"{}\" by {} ({album})",
+            m.candidate.title,
+            m.candidate.artists.join(", ")
+        )
+    };
+    let message = match best.zip(decision.rival.as_ref()) {
+        Some((best, rival)) => format!(
+            "Two recordings fit equally well: {} and {}. Nothing was added; give the album, the length or the ISRC to decide.",
+            named(best),
+            named(rival),
+        ),
+        None => no_good_match(best, threshold),
+    };
+    SyncOutcome {
+        message,
+        confidence_score: best.map(|best| best.score.confidence),
+        best_candidate: best.cloned(),
+        ..empty()
+    }
+}
+
+fn no_good_match(best: Option<&Match>, threshold: f64) -> String {
+    match best {
         Some(best) => format!(
             "No match was good enough: the best candidate, \"{}\" by {}, scored {:.2}; {:.2} is needed. Nothing was added.",
             best.candidate.title,
@@ -383,12 +408,6 @@ fn no_match(decision: &Decision, threshold: f64) -> SyncOutcome {
             threshold,
         ),
         None => "Spotify has no such track. Nothing was added.".to_owned(),
-    };
-    SyncOutcome {
-        message,
-        confidence_score: best.map(|best| best.score.confidence),
-        best_candidate: best.cloned(),
-        ..empty()
     }
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::normalise::{fold, similarity};
 use super::reading::Reading;
+use super::rival::rival;
 use super::score::{MatchMethod, Score, compare};
 use crate::track::{Candidate, SourceTrack};
 
@@ -25,6 +26,9 @@ pub struct Decision {
     /// The candidate to take, if one reaches the threshold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matched: Option<Match>,
+    /// Another recording that fits as well as the best, so that neither is taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rival: Option<Match>,
     /// The candidates, best first, at most [`MAX_RANKED`].
     pub candidates: Vec<Match>,
     /// How many different candidates were looked at.
@@ -45,7 +49,7 @@ pub const MAX_RANKED: usize = 10;
 /// Two confidences closer than this are equal: smaller differences are artefacts of rounding.
 const EQUAL: f64 = 1e-9;
 
-/// Ranks the candidates, and takes the best if it reaches the threshold.
+/// Ranks the candidates, and takes the best if it reaches the threshold and has no rival.
 ///
 /// A threshold outside 0.0 to 1.0 is brought inside. Equal candidates keep the upstream's order,
 /// which puts the usual release first.
@@ -84,12 +88,14 @@ pub fn best(source: &SourceTrack, candidates: &[Candidate], threshold: f64) -> D
     } else {
         threshold.clamp(0.0, 1.0)
     };
-    let matched = candidates
+    let good = candidates
         .first()
-        .filter(|m| m.score.confidence >= threshold)
-        .cloned();
+        .filter(|m| m.score.confidence >= threshold);
+    let rival = good.and_then(|_| rival(source, &candidates)).cloned();
+    let matched = good.filter(|_| rival.is_none()).cloned();
     Decision {
         matched,
+        rival,
         candidates_found,
         candidates,
     }

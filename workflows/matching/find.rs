@@ -43,8 +43,8 @@ pub async fn find_match<E>(
             .filter(|candidate| seen.insert(candidate.id.clone()));
         candidates.extend(new);
         decision = best(source, &candidates, threshold);
-        let matched = decision.matched.as_ref().map(|m| m.score.confidence);
-        if matched.is_some_and(|confidence| all_there_is || confidence >= GOOD_ENOUGH) {
+        let found = decision.matched.as_ref().or(decision.rival.as_ref());
+        if found.is_some_and(|m| all_there_is || m.score.confidence >= GOOD_ENOUGH) {
             break;
         }
     }

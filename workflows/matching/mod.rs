@@ -10,7 +10,8 @@
 //! 3. [`mod@score`] weighs the parts: [`likeness`] of the titles (50 %), [`artists`] (35 %), [`album`]
 //!    (15 %), then [`agreement`] of the versions and the length as factors. A shared ISRC outranks
 //!    it all.
-//! 4. [`decide`] ranks the candidates and takes the best if it reaches the threshold.
+//! 4. [`decide`] ranks the candidates and takes the best if it reaches the threshold and no `rival`,
+//!    another recording, fits as well.
 
 pub mod agreement;
 pub mod album;
@@ -23,6 +24,7 @@ pub mod normalise;
 mod numerals;
 pub mod queries;
 mod reading;
+mod rival;
 pub mod score;
 pub mod title;
 pub mod version;
