@@ -118,11 +118,16 @@ async fn the_serving_process_is_killed_while_it_undoes() {
         let undo = moment("remove_items", 1, hold);
         let world = World::new().await;
         world.fault(undo.fault()).await;
-        world.fault(moment("add_items", 1, "latency_after_ms").fault()).await;
+        world
+            .fault(moment("add_items", 1, "latency_after_ms").fault())
+            .await;
         let server = world.serve().await;
         let id = start(&server, song(CLOCKS, world.empty())).await;
         until("the add takes effect", async || world.effective_adds() == 1).await;
-        server.call("cancel_sync", json!({"sync_id": id})).await.unwrap();
+        server
+            .call("cancel_sync", json!({"sync_id": id}))
+            .await
+            .unwrap();
         undo.comes(&world).await;
         server.kill().await.unwrap();
 

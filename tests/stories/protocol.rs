@@ -29,7 +29,10 @@ async fn every_line_of_stdout_is_a_message_and_the_end_of_stdin_is_the_end() {
         json!({"jsonrpc": "2.0", "id": 2, "method": "tools/list"}),
         json!({"jsonrpc": "2.0", "id": 3, "method": "tools/call", "params": call}),
     ] {
-        stdin.write_all(format!("{message}\n").as_bytes()).await.unwrap();
+        stdin
+            .write_all(format!("{message}\n").as_bytes())
+            .await
+            .unwrap();
     }
     let mut answered = Vec::new();
     while !answered.contains(&json!(3)) {
@@ -44,6 +47,9 @@ async fn every_line_of_stdout_is_a_message_and_the_end_of_stdin_is_the_end() {
     while let Some(line) = lines.next_line().await.unwrap() {
         serde_json::from_str::<Value>(&line).expect("a message");
     }
-    let status = tokio::time::timeout(PATIENCE, process.wait()).await.unwrap().unwrap();
+    let status = tokio::time::timeout(PATIENCE, process.wait())
+        .await
+        .unwrap()
+        .unwrap();
     assert!(status.success(), "{status}");
 }
