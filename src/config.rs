@@ -103,8 +103,14 @@ impl Config {
         let config: Self =
             serde_ignored::deserialize(sources, |path| _ = unknown.insert(path.to_string()))
                 .context("the configuration has a value that is not right")?;
-        // Where the home is has been decided by now; it is no key of the file.
-        unknown.remove("home");
+        // Where the home is has been decided by now. In the file it would come too late.
+        let in_file = std::fs::read_to_string(&file).unwrap_or_default();
+        if !in_file
+            .lines()
+            .any(|line| line.trim_start().starts_with("home"))
+        {
+            unknown.remove("home");
+        }
         if let Some(key) = unknown.first() {
             bail!(
                 "there is no setting {key:?} (in {} or as {HOME_PREFIX}{} in the environment); \

@@ -64,13 +64,20 @@ async fn work_on(
     let mut health = engine.health();
     tokio::select! {
         ended = &mut worker => ended.context("the worker's thread broke")?,
-        moved = health.wait_for(|health| matches!(health, Health::Moved(_))) => {
-            if moved.is_ok() {
-                state.send_replace(EngineState::Starting("it moves to another port".to_owned()));
-            }
+        () = moved(&mut health) => {
+            state.send_replace(EngineState::Starting("it moves to another port".to_owned()));
             stop_worker.cancel();
             worker.await.context("the worker's thread broke")?
         }
+    }
+}
+
+/// Waits until the engine has moved. An engine that nobody watches, such as an external one, never
+/// does.
+async fn moved(health: &mut watch::Receiver<Health>) {
+    let moved = health.wait_for(|health| matches!(health, Health::Moved(_)));
+    if moved.await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 

@@ -76,7 +76,16 @@ impl Segue {
                 ));
             }
         }
-        let after = waiting::for_sync(client, &context, self.user_id(), sync_id, wait).await?;
+        let after = match waiting::for_sync(client, &context, self.user_id(), sync_id, wait).await {
+            // The letter was all that the engine still knew of this sync.
+            Err(_) if before.status == SyncStatus::DeadLettered => SyncView {
+                status: SyncStatus::Failed,
+                message: "The sync failed, and was discarded.".to_owned(),
+                next_step: None,
+                ..before.clone()
+            },
+            after => after?,
+        };
         let sentence = match after.status {
             status if status.is_open() => format!(
                 "The sync is being cancelled. {} Call get_sync_progress to see what was undone.",

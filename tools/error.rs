@@ -103,6 +103,17 @@ impl ToolError {
         )
     }
 
+    /// The same error, of a call that had started this sync before it failed.
+    #[must_use]
+    pub fn after_start_of(mut self, sync_id: &str) -> Self {
+        self.message = format!("The sync has started as {sync_id}, but: {}", self.message);
+        self.next_step = format!(
+            "Do not start it again: call get_sync_progress with the sync_id {sync_id} in a moment."
+        );
+        self.sync_id = Some(sync_id.to_owned());
+        self
+    }
+
     /// The answer is not there yet.
     pub fn not_yet(message: impl Into<String>) -> Self {
         Self::new("not_yet", message, "Call the same tool again in a moment.")

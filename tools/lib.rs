@@ -53,7 +53,8 @@ do not call it again for the same song.
 - To undo or stop, call cancel_sync. It never removes what was in the playlist before.
 - To see earlier work or what went wrong, call list_syncs; status dead_lettered waits for retry_failed.
 - waiting_for_rate_limit is no failure: it goes on by itself at waiting_until.
-- success false means that nothing was added: tell the user best_candidate and why.";
+- status completed with success false means that no match was good enough and nothing was added: tell \
+the user best_candidate and why. For any other end, message says what is in the playlist.";
 
 /// The server that every transport serves.
 #[derive(Clone)]

@@ -26,11 +26,14 @@ use crate::{Segue, answer::Answer, args::Args, error::ToolError, waiting};
 /// this is the one tool that waits by itself; a page of 50 playlists takes well under a second.
 const DEFAULT_WAIT_SECONDS: u32 = 20;
 
+/// The shortest wait.
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
+
 /// What `list_playlists` is told.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Params {
-    /// Seconds to wait for Spotify, 0 to 45. Default 20.
+    /// Seconds to wait for Spotify, 1 to 45. Default 20.
     #[serde(default)]
     #[schemars(range(max = waiting::LONGEST_WAIT_SECONDS))]
     pub wait_seconds: Option<u32>,
@@ -65,6 +68,8 @@ impl Segue {
         context: RequestContext<RoleServer>,
     ) -> Result<Answer<Output>, ToolError> {
         let wait = waiting::seconds(params.wait_seconds.or(Some(DEFAULT_WAIT_SECONDS)))?;
+        // Without any wait there could be no answer.
+        let wait = wait.max(SHORTEST_WAIT);
         let engine = self.engine().ready(&context).await?;
         let options =
             WorkflowStartOptions::new(names::SYNC_QUEUE, names::new_playlist_reading_id())

@@ -11,7 +11,10 @@ use rmcp::{
     tool, tool_router,
 };
 use schemars::JsonSchema;
-use segue_workflows::{names, sync::SyncStatus};
+use segue_workflows::{
+    names,
+    sync::{PlaylistRef, SyncStatus},
+};
 use serde::{Deserialize, Serialize};
 use temporalio_client::{Client, NamespacedClient};
 use temporalio_common::protos::temporal::api::{
@@ -179,10 +182,11 @@ fn filter(params: &Params, user_id: &str) -> Result<String, ToolError> {
     };
     let mut terms = vec![kind.to_owned(), equals(names::USER_ID.name(), user_id)];
     if let Some(given) = text::optional("playlist", params.playlist.as_deref(), 300)? {
-        terms.push(equals(
-            names::PLAYLIST_ID.name(),
-            playlist::parse(&given)?.as_str(),
-        ));
+        let key = match playlist::parse(&given)? {
+            PlaylistRef::Id(_) => names::PLAYLIST_ID.name(),
+            PlaylistRef::Name(_) => names::PLAYLIST_NAME.name(),
+        };
+        terms.push(equals(key, playlist::parse(&given)?.as_str()));
     }
     if let Some(title) = text::optional("track", params.track.as_deref(), 500)? {
         terms.push(equals(names::TRACK_NAME.name(), &title));
@@ -198,9 +202,14 @@ fn filter(params: &Params, user_id: &str) -> Result<String, ToolError> {
     }
     match params.status {
         // A sync whose dead letter was closed has failed for good: which it is, the letter says.
+        // One that the engine itself ended could not say so.
         Some(SyncStatus::Failed) => terms.push(format!(
-            "{} IN ('failed', 'dead_lettered')",
+            "({} IN ('failed', 'dead_lettered') OR ExecutionStatus IN ('Terminated', 'TimedOut'))",
             names::SYNC_STATUS.name()
+        )),
+        Some(status) if status.is_open() => terms.push(format!(
+            "{} AND ExecutionStatus = 'Running'",
+            equals(names::SYNC_STATUS.name(), status.as_str())
         )),
         Some(SyncStatus::DeadLettered) | None => {}
         Some(status) => terms.push(equals(names::SYNC_STATUS.name(), status.as_str())),

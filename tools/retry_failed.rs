@@ -77,7 +77,13 @@ impl Segue {
         let retry_id = names::new_sync_id();
         match failed.status {
             SyncStatus::DeadLettered => retry_letter(client, &failed_id, &retry_id).await?,
-            SyncStatus::Failed => retry_anew(client, &failed_id, &retry_id).await?,
+            SyncStatus::Failed => {
+                let input = input_of(client, &failed_id).await?;
+                match open_letter_of(client, self.user_id(), &input).await? {
+                    Some(kept_id) => retry_letter(client, &kept_id, &retry_id).await?,
+                    None => retry_anew(client, &failed_id, &retry_id, input).await?,
+                }
+            }
             status => {
                 return Err(ToolError::wrong_state(
                     &failed_id,
@@ -86,7 +92,9 @@ impl Segue {
                 ));
             }
         }
-        let sync = waiting::for_started(client, &context, self.user_id(), &retry_id, wait).await?;
+        let sync = waiting::for_started(client, &context, self.user_id(), &retry_id, wait)
+            .await
+            .map_err(|error| error.after_start_of(&retry_id))?;
         let sentence = match sync.is_ended() {
             true => sync.message.clone(),
             false => format!(
@@ -123,15 +131,38 @@ async fn retry_letter(client: &Client, failed_id: &str, retry_id: &str) -> Resul
         })
 }
 
-/// A sync that no retry could mend has no letter; what stood in its way may be gone by now.
-async fn retry_anew(client: &Client, failed_id: &str, retry_id: &str) -> Result<(), ToolError> {
-    let input = client
-        .get_workflow_handle::<MusicSync>(failed_id)
+async fn input_of(client: &Client, sync_id: &str) -> Result<SyncInput, ToolError> {
+    client
+        .get_workflow_handle::<MusicSync>(sync_id)
         .query(MusicSync::input, (), WorkflowQueryOptions::default())
         .await
-        .map_err(|error| ToolError::engine_failed("read what the sync was asked to do", &error))?;
+        .map_err(|error| ToolError::engine_failed("read what the sync was asked to do", &error))
+}
+
+/// The sync whose letter keeps this one, if that is still open: a retry that failed is tried again
+/// through the letter it came from.
+async fn open_letter_of(
+    client: &Client,
+    user_id: &str,
+    input: &SyncInput,
+) -> Result<Option<String>, ToolError> {
+    let Some(kept_id) = input.retry_of.as_ref().filter(|_| input.kept_by_letter) else {
+        return Ok(None);
+    };
+    let kept = view::read(client, user_id, kept_id).await?;
+    Ok((kept.status == SyncStatus::DeadLettered).then(|| kept_id.clone()))
+}
+
+/// A sync that no retry could mend has no letter; what stood in its way may be gone by now.
+async fn retry_anew(
+    client: &Client,
+    failed_id: &str,
+    retry_id: &str,
+    input: SyncInput,
+) -> Result<(), ToolError> {
     let again = SyncInput {
         retry_of: Some(failed_id.to_owned()),
+        kept_by_letter: false,
         ..input
     };
     sync_track::start(client, retry_id, again).await

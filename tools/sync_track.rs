@@ -85,8 +85,9 @@ impl Segue {
         let engine = self.engine().ready(&context).await?;
         let sync_id = names::new_sync_id();
         start(&engine.client, &sync_id, sync).await?;
-        let view =
-            waiting::for_sync(&engine.client, &context, self.user_id(), &sync_id, wait).await?;
+        let view = waiting::for_sync(&engine.client, &context, self.user_id(), &sync_id, wait)
+            .await
+            .map_err(|error| error.after_start_of(&sync_id))?;
         let sentence = match view.is_ended() {
             true => view.message.clone(),
             false => format!(
@@ -161,6 +162,7 @@ fn checked(params: Params, user_id: &str, default_threshold: f64) -> Result<Sync
         },
         match_threshold: threshold,
         retry_of: None,
+        kept_by_letter: false,
     })
 }
 

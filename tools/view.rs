@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use segue_workflows::{
-    dead_letter::DeadLetter,
+    dead_letter::{DeadLetter, LetterClosed},
     matching::{Match, MatchMethod},
     music_sync::MusicSync,
     names,
@@ -331,6 +331,7 @@ async fn with_failure(
     view.retry_count = failed.retry_count;
     view.execution_time_seconds = Some(view.elapsed_seconds);
     let mut error = failed.error;
+    let mut closed = None;
     if let Some(letter_id) = failed.dead_letter {
         let letter = client.get_workflow_handle::<DeadLetter>(&letter_id);
         let open = match letter.describe(WorkflowDescribeOptions::default()).await {
@@ -346,7 +347,23 @@ async fn with_failure(
                 .map_err(|error| ToolError::engine_failed("ask the dead letter", &error))?;
             error = state.error;
             view.retried_by = state.retrying;
+        } else {
+            // A letter that the engine has forgotten tells nothing more.
+            let result = letter.get_result(WorkflowGetResultOptions::default()).await;
+            closed = result.ok();
         }
+    }
+    if let Some(closed) = closed {
+        view.message = match closed {
+            LetterClosed::Retried { sync_id, .. } => {
+                let message = format!("The sync failed, and was brought to its end as {sync_id}.");
+                view.retried_by = Some(sync_id);
+                message
+            }
+            LetterClosed::Discarded => "The sync failed, and was discarded.".to_owned(),
+        };
+        view.error_code = Some(error.code.as_str().to_owned());
+        return Ok(view);
     }
     view.message = format!("The sync failed: {}.", error.message.trim_end_matches('.'));
     view.error_code = Some(error.code.as_str().to_owned());

@@ -101,7 +101,10 @@ impl DeadLetter {
                 }
                 Err(error) => ctx.state_mut(|letter| {
                     letter.state.retrying = None;
-                    letter.state.error = error;
+                    // A retry that was cancelled says nothing new.
+                    if let Some(error) = error {
+                        letter.state.error = error;
+                    }
                 }),
             }
         }
@@ -152,10 +155,15 @@ impl DeadLetter {
 }
 
 impl DeadLetter {
-    async fn retry(ctx: &WorkflowContext<Self>, sync_id: String) -> Result<SyncOutcome, SyncError> {
+    /// What came of the retry; an error, if it failed and was not just cancelled.
+    async fn retry(
+        ctx: &WorkflowContext<Self>,
+        sync_id: String,
+    ) -> Result<SyncOutcome, Option<SyncError>> {
         let letter = ctx.state(|letter| letter.input.clone());
         let sync = SyncInput {
             retry_of: Some(letter.sync_id),
+            kept_by_letter: true,
             ..letter.sync
         };
         let options = ChildWorkflowOptions::builder()
@@ -168,21 +176,21 @@ impl DeadLetter {
         let started = ctx
             .start_child_workflow(MusicSync::run, sync, options)
             .await
-            .map_err(|error| SyncError::new(ErrorCode::Internal, error.to_string()))?;
+            .map_err(|error| Some(SyncError::new(ErrorCode::Internal, error.to_string())))?;
         started.result().await.map_err(|error| of_retry(&error))
     }
 }
 
-fn of_retry(error: &ChildWorkflowExecutionError) -> SyncError {
+fn of_retry(error: &ChildWorkflowExecutionError) -> Option<SyncError> {
     if error.as_cancelled().is_some() {
-        return SyncError::new(ErrorCode::UpstreamUnavailable, "the retry was cancelled");
+        return None;
     }
     let known = match error.cause() {
         Some(IncomingError::Application(failure)) => failure.details::<FailedSync>().ok().flatten(),
         _ => None,
     };
-    known.map_or_else(
+    Some(known.map_or_else(
         || SyncError::new(ErrorCode::Internal, error.to_string()),
         |failed| failed.error,
-    )
+    ))
 }

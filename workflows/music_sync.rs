@@ -81,7 +81,7 @@ impl MusicSync {
                     ctx, outcome,
                 )))
             }
-            Err(StepFailure::Cancelled) => {
+            Err(StepFailure::Cancelled { .. }) => {
                 Self::end(ctx, SyncStatus::Cancelled);
                 let outcome = cancelled("Nothing had been added.".to_owned());
                 Err(WorkflowTermination::cancelled_with_details(Self::timed(
@@ -214,11 +214,13 @@ impl MusicSync {
             {
                 Ok(started) => break started,
                 Err(error) if is_taken(&error) => {}
-                Err(error) if error.as_cancelled().is_some() => return Err(StepFailure::Cancelled),
+                Err(error) if error.as_cancelled().is_some() => {
+                    return Err(StepFailure::Cancelled { tried: false });
+                }
                 Err(error) => return Err(internal(&error)),
             }
             if ctx.timer(pause).await == TimerResult::Cancelled {
-                return Err(StepFailure::Cancelled);
+                return Err(StepFailure::Cancelled { tried: false });
             }
             pause = (pause * 2).min(TURN_LONGEST);
         };
@@ -228,8 +230,8 @@ impl MusicSync {
         placed.map_err(|error| of_child(&error))
     }
 
-    /// Ends the sync as failed. One that ran out of attempts is kept by a dead letter; a retry is
-    /// not, because the letter that it came from keeps it.
+    /// Ends the sync as failed. One that ran out of attempts is kept by a dead letter, unless it is
+    /// the retry of one that has a letter already.
     async fn fail(ctx: &WorkflowContext<Self>, error: SyncError) -> WorkflowTermination {
         let (input, retry_count) =
             ctx.state(|sync| (sync.input.clone(), sync.progress.retry_count));
@@ -238,7 +240,11 @@ impl MusicSync {
             dead_letter: None,
             retry_count,
         };
-        if error.code.is_retryable() && input.retry_of.is_none() {
+        if error.code.is_retryable() && !input.kept_by_letter {
+            let mut letter_attributes = attributes_of(&input, SyncStatus::DeadLettered);
+            if let Some(looked_up) = ctx.search_attributes().get(&names::PLAYLIST_ID) {
+                letter_attributes.apply(names::PLAYLIST_ID.value_set(looked_up));
+            }
             let sync_id = ctx.workflow_id().to_owned();
             let letter_id = names::dead_letter_id(&sync_id);
             let options = ChildWorkflowOptions::builder()
@@ -247,7 +253,7 @@ impl MusicSync {
                 .parent_close_policy(ParentClosePolicy::Abandon)
                 .cancel_type(ChildWorkflowCancellationType::Abandon)
                 .cancellation_token(WorkflowCancellationToken::new())
-                .search_attributes(attributes_of(&input, SyncStatus::DeadLettered))
+                .search_attributes(letter_attributes)
                 .build();
             let letter = LetterInput {
                 sync_id,
@@ -318,13 +324,17 @@ impl Steps for MusicSync {
 /// The search attributes of a sync, or of the letter that keeps it.
 pub fn attributes_of(sync: &SyncInput, status: SyncStatus) -> SearchAttributes {
     let value = names::attribute_value;
-    SearchAttributes::new([
+    let mut attributes = SearchAttributes::new([
         names::USER_ID.value_set(value(&sync.user_id)),
         names::PLAYLIST_ID.value_set(value(sync.playlist.as_str())),
         names::TRACK_NAME.value_set(value(&sync.track.title)),
         names::ARTIST_NAME.value_set(value(&sync.track.artist)),
         names::SYNC_STATUS.value_set(status.as_str().to_owned()),
-    ])
+    ]);
+    if let PlaylistRef::Name(name) = &sync.playlist {
+        attributes.apply(names::PLAYLIST_NAME.value_set(value(name)));
+    }
+    attributes
 }
 
 fn is_taken(error: &ChildWorkflowStartError) -> bool {
@@ -339,7 +349,7 @@ fn is_taken(error: &ChildWorkflowStartError) -> bool {
 
 fn of_child(error: &ChildWorkflowExecutionError) -> StepFailure {
     if error.as_cancelled().is_some() {
-        return StepFailure::Cancelled;
+        return StepFailure::Cancelled { tried: true };
     }
     match error.cause() {
         Some(IncomingError::Application(failure)) => match failure.details::<SyncError>() {

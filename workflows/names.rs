@@ -12,6 +12,8 @@ pub const DEAD_LETTER_QUEUE: &str = "music-sync-dlq";
 pub const USER_ID: SearchAttributeKey<String> = SearchAttributeKey::keyword("UserId");
 /// The playlist that it fills: the id, or the name until that is looked up.
 pub const PLAYLIST_ID: SearchAttributeKey<String> = SearchAttributeKey::keyword("PlaylistId");
+/// The name by which the playlist was given, if it was not given by id.
+pub const PLAYLIST_NAME: SearchAttributeKey<String> = SearchAttributeKey::keyword("PlaylistName");
 /// The title as the source spells it.
 pub const TRACK_NAME: SearchAttributeKey<String> = SearchAttributeKey::keyword("TrackName");
 /// The artist as the source spells it.
@@ -21,10 +23,11 @@ pub const ARTIST_NAME: SearchAttributeKey<String> = SearchAttributeKey::keyword(
 pub const SYNC_STATUS: SearchAttributeKey<String> = SearchAttributeKey::keyword("SyncStatus");
 
 /// The names of all search attributes, each a Keyword: what an engine must have registered.
-pub fn search_attributes() -> [&'static str; 5] {
+pub fn search_attributes() -> [&'static str; 6] {
     [
         USER_ID.name(),
         PLAYLIST_ID.name(),
+        PLAYLIST_NAME.name(),
         TRACK_NAME.name(),
         ARTIST_NAME.name(),
         SYNC_STATUS.name(),

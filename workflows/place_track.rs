@@ -20,25 +20,24 @@ use temporalio_sdk::{
 };
 
 use crate::{
-    activities::{Activities, Placement},
+    activities::{Activities, Added, Placement},
     error::ErrorCode,
     music_sync::MusicSync,
-    step::{StepFailure, StepPolicy, Steps, run_step},
+    step::{Before, StepFailure, StepPolicy, Steps, run_step},
     sync::Step,
 };
 
-/// Looking into the playlist, before the add and after it.
+/// Looking into the playlist before the add. A playlist of 10,000 has 200 pages.
 const LOOK: StepPolicy = StepPolicy {
-    attempt: Duration::from_secs(30),
+    attempt: Duration::from_secs(180),
     heartbeat: Duration::from_secs(5),
     attempts: 5,
     first_retry: Duration::from_secs(1),
     longest_retry: Duration::from_secs(10),
 };
 
-/// Adding. The heartbeat timeout is the time before a lost attempt is repeated; it is longer than
-/// that of a look, so that a request of a killed process, which may still be on its way to
-/// Spotify, has arrived before the next attempt looks for it.
+/// Adding. A repeated attempt looks for what the one before may have done; before that it waits a
+/// moment (see the activity), so that a request whose answer was lost has arrived.
 const ADD: StepPolicy = StepPolicy {
     attempt: Duration::from_secs(30),
     heartbeat: Duration::from_secs(8),
@@ -126,17 +125,18 @@ impl PlaceTrack {
         let token = ctx.cancellation_token();
         let place = |look_from: u32| {
             let input = ctx.state(|workflow| workflow.input.clone());
-            move |tried_before| Placement {
+            move |before: Before| Placement {
                 playlist_id: input.playlist_id.clone(),
                 track_uri: input.track_uri.clone(),
                 look_from,
-                tried_before,
+                tried_before: before.tried,
+                waited_before: before.waited,
             }
         };
 
         let before = match run_step(ctx, LOOK, &token, || Activities::look, place(0)).await {
             Ok(before) => before,
-            Err(StepFailure::Cancelled) => {
+            Err(StepFailure::Cancelled { .. }) => {
                 return Ok(Self::cancelled(ctx, "Nothing had been added.".to_owned()));
             }
             Err(failed) => return Err(failed.into()),
@@ -151,21 +151,30 @@ impl PlaceTrack {
 
         // From here on there may be something to undo: an add that timed out may have happened.
         let added = async {
-            run_step(ctx, ADD, &token, || Activities::add, place(end)).await?;
+            let added = run_step(ctx, ADD, &token, || Activities::add, place(end)).await?;
+            if added == Added::BySomebodyElse {
+                return Ok(false);
+            }
             ctx.state_mut(|workflow| workflow.progress.step = Step::Verify);
             run_step(ctx, VERIFY, &token, || Activities::verify, place(end)).await?;
             // The last moment at which a cancellation still counts.
             if token.is_cancelled() {
-                Err(StepFailure::Cancelled)
+                Err(StepFailure::Cancelled { tried: true })
             } else {
-                Ok(())
+                Ok(true)
             }
         };
         match added.await {
-            Ok(()) => Ok(Placed::Added {
+            Ok(true) => Ok(Placed::Added {
                 retries: Self::retries(ctx),
             }),
-            Err(StepFailure::Cancelled) => {
+            Ok(false) => Ok(Placed::AlreadyThere {
+                retries: Self::retries(ctx),
+            }),
+            Err(StepFailure::Cancelled { tried: false }) => {
+                Ok(Self::cancelled(ctx, "Nothing had been added.".to_owned()))
+            }
+            Err(StepFailure::Cancelled { tried: true }) => {
                 ctx.state_mut(|workflow| workflow.progress.step = Step::Undo);
                 // A token of its own, or the undo would be cancelled with the rest.
                 let fresh = WorkflowCancellationToken::new();
@@ -179,7 +188,14 @@ impl PlaceTrack {
                 };
                 Ok(Self::cancelled(ctx, undone))
             }
-            Err(failed) => Err(failed.into()),
+            Err(StepFailure::Failed(mut error)) => {
+                // Its last answer may have been lost.
+                error.message = format!(
+                    "{}; the track may be in the playlist all the same",
+                    error.message.trim_end_matches('.')
+                );
+                Err(StepFailure::Failed(error).into())
+            }
         }
     }
 
@@ -215,7 +231,7 @@ fn left_behind(failure: &StepFailure) -> String {
             "The track may have been added and could not be taken out again ({error}). \
              Take it out in Spotify if you do not want it."
         ),
-        StepFailure::Cancelled => {
+        StepFailure::Cancelled { .. } => {
             "The track may have been added and was left in the playlist.".to_owned()
         }
     }

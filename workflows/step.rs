@@ -41,7 +41,11 @@ pub(crate) struct StepPolicy {
 #[derive(Debug)]
 pub(crate) enum StepFailure {
     /// The workflow was cancelled.
-    Cancelled,
+    Cancelled {
+        /// Whether an attempt was made that may have taken effect: one that was refused for the
+        /// rate limit has not.
+        tried: bool,
+    },
     /// The step failed for good.
     Failed(SyncError),
 }
@@ -49,7 +53,7 @@ pub(crate) enum StepFailure {
 impl From<StepFailure> for WorkflowTermination {
     fn from(failure: StepFailure) -> Self {
         match failure {
-            StepFailure::Cancelled => Self::cancelled(),
+            StepFailure::Cancelled { .. } => Self::cancelled(),
             StepFailure::Failed(error) => failed_with(error.clone(), error).into(),
         }
     }
@@ -78,24 +82,37 @@ pub(crate) trait Steps: Sized + 'static {
     fn count_retries(&mut self, retries: u32);
 }
 
-/// Runs a step to its end. `activity` names it, and `input` is told whether it was tried before.
+/// What an attempt is told of those before it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Before {
+    /// One was made that may have taken effect.
+    pub(crate) tried: bool,
+    /// Time has passed in a wait for the rate limit.
+    pub(crate) waited: bool,
+}
+
+/// Runs a step to its end. `activity` names it, and `input` is told what was before.
 pub(crate) async fn run_step<W, A, T>(
     ctx: &WorkflowContext<W>,
     policy: StepPolicy,
     token: &WorkflowCancellationToken,
     activity: impl Fn() -> A,
-    input: impl Fn(bool) -> A::Input,
+    input: impl Fn(Before) -> A::Input,
 ) -> Result<T, StepFailure>
 where
     W: Steps,
     A: ActivityDefinition<Output = Attempted<T>>,
     T: Serialize + DeserializeOwned + Send + 'static,
 {
-    let mut used = 0;
+    let (mut used, mut waits) = (0, 0);
     loop {
+        let before = Before {
+            tried: used > 0,
+            waited: waits > 0,
+        };
         let options = policy.options(policy.attempts - used, token.clone());
         let failure = match ctx
-            .execute_activity(activity(), input(used > 0), options)
+            .execute_activity(activity(), input(before), options)
             .await
         {
             Ok(done) => {
@@ -105,24 +122,41 @@ where
             Err(failure) => failure,
         };
         let failed = match ActivityFailure::from(&failure) {
-            ActivityFailure::Cancelled => return Err(StepFailure::Cancelled),
+            ActivityFailure::Cancelled => return Err(StepFailure::Cancelled { tried: true }),
             ActivityFailure::Failed(failed) => failed,
         };
         ctx.state_mut(|workflow| workflow.count_retries(failed.attempt - 1));
         let Some(seconds) = failed.retry_after_seconds else {
-            return Err(StepFailure::Failed(failed.error));
+            // An attempt that fails while it is being cancelled is not repeated by the engine: it
+            // is the cancellation that ended the step.
+            return Err(match token.is_cancelled() {
+                true => StepFailure::Cancelled { tried: true },
+                false => StepFailure::Failed(failed.error),
+            });
         };
         // The attempt that met the limit does not count; those before it were real failures.
         used = (used + failed.attempt - 1).min(policy.attempts - 1);
-        wait_out(ctx, Duration::from_secs(seconds), token).await?;
+        let wait = Duration::from_secs(seconds).max(shortest_wait(waits));
+        waits += 1;
+        if !wait_out(ctx, wait, token).await {
+            return Err(StepFailure::Cancelled { tried: used > 0 });
+        }
     }
 }
 
+/// The least that is waited after so many waits in a row: an upstream that keeps asking for a
+/// second would fill the history of its workflow, which the engine ends at 51,200 events.
+fn shortest_wait(waits_before: u32) -> Duration {
+    const LONGEST: u64 = 15 * 60;
+    Duration::from_secs((1 << waits_before.min(10)).min(LONGEST))
+}
+
+/// Whether the wait came to its end; it did not if the step was cancelled.
 async fn wait_out<W: Steps>(
     ctx: &WorkflowContext<W>,
     wait: Duration,
     token: &WorkflowCancellationToken,
-) -> Result<(), StepFailure> {
+) -> bool {
     let until = now(ctx).saturating_add(SignedDuration::try_from(wait).unwrap_or_default());
     W::show_wait(ctx, Some(until.unwrap_or(Timestamp::MAX))).await;
     let timer = TimerOptions::builder(wait)
@@ -131,10 +165,7 @@ async fn wait_out<W: Steps>(
         .build();
     let ended = ctx.timer(timer).await;
     W::show_wait(ctx, None).await;
-    match ended {
-        TimerResult::Fired => Ok(()),
-        TimerResult::Cancelled => Err(StepFailure::Cancelled),
-    }
+    ended == TimerResult::Fired
 }
 
 /// The workflow's own, deterministic time.

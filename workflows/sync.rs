@@ -25,6 +25,9 @@ pub struct SyncInput {
     /// The sync that this one tries again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_of: Option<String>,
+    /// A dead letter keeps this sync: if it fails again, it needs no letter of its own.
+    #[serde(default)]
+    pub kept_by_letter: bool,
 }
 
 /// A playlist as the user named it.

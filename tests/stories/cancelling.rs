@@ -52,6 +52,39 @@ async fn before_during_and_after_the_add_of_a_new_track() {
     all(HOLDS.map(|hold| cancelled_at(hold, false))).await;
 }
 
+/// The answer of the add is lost, or the process is killed, when the cancellation has been asked
+/// for: the engine does not repeat such an attempt, and the undo must come all the same.
+#[tokio::test]
+async fn during_an_add_that_then_fails() {
+    all([false, true].map(|killed| async move {
+        let world = World::new().await;
+        let mut server = world.serve().await;
+        let mut fault = json!({"endpoint": "add_items", "count": 1, "latency_after_ms": 1_500});
+        if !killed {
+            fault["drop"] = json!("after");
+        }
+        world.fault(fault).await;
+        let id = start(&server, song(CLOCKS, world.empty())).await;
+        until("the add takes effect", async || world.effective_adds() == 1).await;
+        server
+            .call("cancel_sync", json!({"sync_id": id}))
+            .await
+            .unwrap();
+        if killed {
+            server.kill().await.unwrap();
+            server = world.serve().await;
+        }
+        let view = ended(&server, &id).await;
+        assert_eq!(view["status"], "cancelled", "killed: {killed}: {view:#}");
+        assert!(
+            world.in_playlist(world.empty()).is_empty(),
+            "killed: {killed}: {view:#}"
+        );
+        server.end().await.unwrap();
+    }))
+    .await;
+}
+
 #[tokio::test]
 async fn a_track_that_was_there_before_stays() {
     all(HOLDS[..2].iter().map(|&hold| cancelled_at(hold, true))).await;

@@ -108,14 +108,41 @@ async fn two_identical_syncs_at_once_add_one_track() {
     server.end().await.unwrap();
 }
 
+#[cfg(unix)]
 #[tokio::test]
-async fn tools_are_listed_before_the_engine_is_up_and_an_unread_stdin_ends_the_server() {
+async fn tools_are_listed_while_the_engine_starts_and_a_call_waits_and_says_so() {
+    use std::os::unix::fs::PermissionsExt;
+
+    // An engine that takes its time: the real one, behind a script.
     let world = World::new().await;
-    let server = world.serve().await;
+    let real = crate::support::engine_binary().await;
+    let slow = world.home.path().join("slow-temporal");
+    let script = format!(
+        "#!/bin/sh\n[ \"$1\" = server ] && sleep 2\nexec {} \"$@\"\n",
+        real.display()
+    );
+    std::fs::write(&slow, script).unwrap();
+    std::fs::set_permissions(&slow, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let launch = world
+        .launch()
+        .with("SEGUE_TEMPORAL_CLI", slow.display().to_string());
+    let server = segue::client::Server::start(&launch).await.unwrap();
+
     let tools = server.peer().list_all_tools().await.unwrap();
     assert_eq!(tools.len(), 6);
-    // The engine needs at least its own start; the list did not wait for it.
     let log = std::fs::read_to_string(world.log()).unwrap_or_default();
-    assert!(!log.contains("engine connected"), "{log}");
+    assert!(
+        !log.contains("engine connected"),
+        "the list did not wait: {log}"
+    );
+
+    let answer = server.call_raw("list_syncs", json!({})).await.unwrap();
+    let sentence = &answer.content[0].as_text().unwrap().text;
+    assert!(
+        sentence.contains("The engine was still starting: this call waited"),
+        "{sentence}"
+    );
+    let again = server.call_raw("list_syncs", json!({})).await.unwrap();
+    assert!(!again.content[0].as_text().unwrap().text.contains("waited"));
     server.end().await.unwrap();
 }

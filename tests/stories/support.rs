@@ -150,6 +150,22 @@ impl Drop for World {
     }
 }
 
+/// The engine's binary: the one on `PATH`, as the program does it, or the fetched one.
+pub(crate) async fn engine_binary() -> PathBuf {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let listed = server.call("list_syncs", json!({})).await;
+    listed.expect("an engine, and so its binary");
+    server.end().await.expect("it ends");
+    let on_path = std::env::var_os("PATH").unwrap_or_default();
+    let cached = std::fs::read_dir(engine_cache()).into_iter().flatten();
+    std::env::split_paths(&on_path)
+        .chain(cached.filter_map(Result::ok).map(|entry| entry.path()))
+        .map(|folder| folder.join("temporal"))
+        .find(|path| path.is_file())
+        .expect("a binary")
+}
+
 /// The call that syncs a song.
 pub(crate) fn song((title, artist, _): (&str, &str, &str), playlist: &str) -> Value {
     json!({"title": title, "artist": artist, "playlist": playlist})

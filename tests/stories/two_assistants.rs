@@ -90,3 +90,32 @@ async fn a_worker_alone_carries_on_when_the_assistant_is_gone() {
     worker.kill().await.unwrap();
     assert_eq!(world.effective_adds(), 1);
 }
+
+#[tokio::test]
+async fn an_engine_that_somebody_else_runs_serves_as_well() {
+    let theirs = World::new().await;
+    let engine = theirs.engine().await;
+    let host = engine.address().trim_start_matches("http://").to_owned();
+
+    let world = World::new().await;
+    let launch = world.launch().with("TEMPORAL_ADDRESS", host);
+    let server = segue::client::Server::start(&launch).await.unwrap();
+    let id = start(&server, song(SONGS[0], world.empty())).await;
+    let view = ended(&server, &id).await;
+    assert_eq!(
+        (&view["status"], &view["success"]),
+        (&json!("completed"), &json!(true)),
+        "{view:#}"
+    );
+    assert!(
+        !world.home.path().join("engine").exists(),
+        "none of its own was started"
+    );
+    let log = std::fs::read_to_string(world.log()).unwrap();
+    assert_eq!(
+        log.matches("engine connected").count(),
+        1,
+        "the worker stays: {log}"
+    );
+    server.end().await.unwrap();
+}

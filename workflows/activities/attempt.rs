@@ -1,7 +1,10 @@
 //! One attempt of an activity: heartbeats while it runs, cancellation, and the one mapping from an
 //! upstream's error to a failure that the engine understands.
 
-use std::{future::Future, time::Duration};
+use std::{
+    future::Future,
+    time::{Duration, SystemTime},
+};
 
 use serde::{Deserialize, Serialize};
 use temporalio_common::error::ApplicationFailure;
@@ -56,10 +59,23 @@ pub(super) async fn writing<T>(
     heartbeating(ctx, call).await
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "an activity may read the clock: it is not replayed"
-)]
+/// Waits. An activity may: it is not replayed.
+#[expect(clippy::disallowed_methods, reason = "in an activity")]
+pub(super) async fn pause(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
+/// What is left of the time for this attempt.
+#[expect(clippy::disallowed_methods, reason = "in an activity")]
+pub(super) fn time_left(ctx: &ActivityContext) -> Duration {
+    match ctx.info().deadline {
+        Some(deadline) => deadline
+            .duration_since(SystemTime::now())
+            .unwrap_or_default(),
+        None => Duration::MAX,
+    }
+}
+
 async fn heartbeating<T>(
     ctx: &ActivityContext,
     call: impl Future<Output = Result<T, UpstreamError>>,
@@ -73,7 +89,7 @@ async fn heartbeating<T>(
                     .map(|value| Attempted { value, attempt })
                     .map_err(|error| failure(error, attempt));
             }
-            () = tokio::time::sleep(HEARTBEAT) => {
+            () = pause(HEARTBEAT) => {
                 // A heartbeat without details cannot fail to be written down; that it may not
                 // arrive is what the heartbeat timeout is for.
                 let _ = ctx.record_heartbeat(()).await;

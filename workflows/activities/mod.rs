@@ -7,7 +7,7 @@
 mod attempt;
 mod in_flight;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use temporalio_macros::activities;
@@ -54,14 +54,38 @@ pub struct Placement {
     /// An add was tried before, and its answer may have been lost: look before adding.
     #[serde(default)]
     pub tried_before: bool,
+    /// Time has passed since the last look: somebody else may have added the track meanwhile.
+    #[serde(default)]
+    pub waited_before: bool,
+}
+
+impl Placement {
+    /// The place in one word, to be alone at.
+    fn key(&self) -> String {
+        format!("{} {}", self.playlist_id, self.track_uri)
+    }
 }
 
 /// What an add came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Added {
-    /// An earlier attempt had added it, though its answer was lost.
-    pub by_earlier_attempt: bool,
+#[serde(rename_all = "snake_case")]
+pub enum Added {
+    /// This attempt added it.
+    Now,
+    /// An earlier attempt had, though its answer was lost.
+    ByEarlierAttempt,
+    /// Somebody else had, while the sync waited.
+    BySomebodyElse,
 }
+
+/// The wait of a repeated add before it looks for what the attempt before it may have done. An
+/// engine notices a killed process 1.6 to 8 s after its last heartbeat; with this and the 2 s
+/// before a second attempt, a request whose answer was lost has 5 s at least to arrive.
+const SETTLE: Duration = Duration::from_secs(2);
+
+/// Time that an add needs at most: the bundled upstream gives up its HTTP request after 20 s. With
+/// less than that left of its attempt none is begun, so that none outlives its attempt.
+const ADD_NEEDS: Duration = Duration::from_secs(20);
 
 /// What an undo came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -140,26 +164,40 @@ impl Activities {
         place: Placement,
     ) -> Result<Attempted<Added>, ActivityError> {
         let tried_before = place.tried_before || ctx.info().attempt > 1;
-        writing(&ctx, async {
-            let where_to = format!("{} {}", place.playlist_id, place.track_uri);
-            let _alone = self.adds.alone_at(where_to).await;
+        // Up to here nothing is changed, so a cancellation may still drop it.
+        let looked = reading(&ctx, async {
+            let alone = self.adds.alone_at(place.key()).await;
+            if !tried_before && !place.waited_before {
+                return Ok((alone, false));
+            }
             if tried_before {
-                let seen = self
-                    .upstream
-                    .contains(&place.playlist_id, &place.track_uri, place.look_from)
-                    .await?;
-                if seen.present {
-                    return Ok(Added {
-                        by_earlier_attempt: true,
-                    });
-                }
+                attempt::pause(SETTLE).await;
+            }
+            let seen = self
+                .upstream
+                .contains(&place.playlist_id, &place.track_uri, place.look_from)
+                .await?;
+            if attempt::time_left(&ctx) < ADD_NEEDS {
+                return Err(UpstreamError::new(
+                    ErrorCode::UpstreamUnavailable,
+                    "looking into the playlist took so long that no time was left to add",
+                ));
+            }
+            Ok((alone, seen.present))
+        })
+        .await?;
+        let (_alone, present) = looked.value;
+        writing(&ctx, async {
+            if present {
+                return Ok(match tried_before {
+                    true => Added::ByEarlierAttempt,
+                    false => Added::BySomebodyElse,
+                });
             }
             self.upstream
                 .add(&place.playlist_id, &place.track_uri)
                 .await?;
-            Ok(Added {
-                by_earlier_attempt: false,
-            })
+            Ok(Added::Now)
         })
         .await
     }
@@ -196,6 +234,7 @@ impl Activities {
         place: Placement,
     ) -> Result<Attempted<TakenOut>, ActivityError> {
         writing(&ctx, async {
+            let _alone = self.adds.alone_at(place.key()).await;
             let seen = self
                 .upstream
                 .contains(&place.playlist_id, &place.track_uri, place.look_from)

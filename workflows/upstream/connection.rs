@@ -72,19 +72,24 @@ impl Endpoint {
         })
     }
 
-    /// What to call it in a message: never its environment, nor what stands in a URL's query.
+    /// What to call it in a message: the program or the host alone, because arguments and paths may
+    /// hold secrets as well.
     pub fn label(&self) -> String {
         match self {
-            Self::Command { program, args, .. } => {
-                let name = program.rsplit(['/', '\\']).next().unwrap_or(program);
-                match args.first().filter(|arg| !arg.starts_with('-')) {
-                    Some(first) => format!("`{name} {first}`"),
-                    None => format!("`{name}`"),
-                }
+            Self::Command { program, args, .. } if args == &["spotify"] => {
+                format!("`{} spotify`", file_name(program))
             }
-            Self::Url(url) => url.split(['?', '#']).next().unwrap_or(url).to_owned(),
+            Self::Command { program, .. } => format!("`{}`", file_name(program)),
+            Self::Url(url) => match url::Url::parse(url) {
+                Ok(url) => url.origin().ascii_serialization(),
+                Err(_) => "the upstream".to_owned(),
+            },
         }
     }
+}
+
+fn file_name(program: &str) -> &str {
+    program.rsplit(['/', '\\']).next().unwrap_or(program)
 }
 
 /// A server that has said what tools it has, and the profile by which we speak to it.
@@ -122,10 +127,10 @@ impl Connection {
                     client_info().serve(transport).await
                 }
             }
-            .map_err(|error| {
+            .map_err(|_| {
+                // The transport's own words may repeat a URL with all that stands in it.
                 UpstreamError::unavailable(format!(
-                    "{label} does not speak MCP: {}",
-                    clean(&error.to_string())
+                    "{label} cannot be reached, or does not speak MCP"
                 ))
             })?;
             let tools: BTreeSet<String> = service
@@ -235,9 +240,18 @@ mod tests {
 
     #[test]
     fn a_label_tells_no_secret() {
-        let url = Endpoint::Url("https://mcp.example/mcp?token=abc".into());
-        assert_eq!(url.label(), "https://mcp.example/mcp");
-        let command = Endpoint::parse("/usr/bin/python server.py --key abc").expect("a command");
-        assert_eq!(command.label(), "`python server.py`");
+        for (given, label) in [
+            (
+                "https://ada:pw@mcp.example/s/secret/mcp?token=abc",
+                "https://mcp.example",
+            ),
+            ("/usr/bin/env TOKEN=abc server --key abc", "`env`"),
+            ("/opt/segue spotify", "`segue spotify`"),
+        ] {
+            assert_eq!(
+                Endpoint::parse(given).map(|e| e.label()),
+                Ok(label.to_owned())
+            );
+        }
     }
 }

@@ -293,8 +293,24 @@ impl Upstream {
                 tool.fill(values),
                 CALL_TIMEOUT,
             )
-            .await?;
-        answer::read(&result, &server.profile.error)
+            .await;
+        if let Err(error) = &result
+            && error.code == ErrorCode::UpstreamUnavailable
+        {
+            self.forget(server).await;
+        }
+        answer::read(&result?, &server.profile.error)
+    }
+
+    /// Leaves a connection that broke, or on which the server hangs: the next call makes its own.
+    async fn forget(&self, server: &Connection) {
+        let mut slot = self.connection.lock().await;
+        if slot
+            .as_ref()
+            .is_some_and(|live| std::ptr::eq(Arc::as_ptr(live), server))
+        {
+            *slot = None;
+        }
     }
 }
 

