@@ -6,7 +6,7 @@
 //! 3. Place the match ([`PlaceTrack`]): look, add, verify, and undo if the sync is cancelled.
 //! 4. Out of attempts: a [`DeadLetter`] keeps the sync until it is retried or discarded.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use jiff::Timestamp;
 use temporalio_common::error::{
@@ -30,6 +30,7 @@ use crate::{
     place_track::{PlaceInput, PlaceTrack, Placed},
     step::{StepFailure, StepPolicy, Steps, failed_with, now, run_step},
     sync::{FailedSync, PlaylistRef, Progress, Step, SyncInput, SyncOutcome, SyncStatus},
+    track::Candidate,
 };
 
 /// Searching, and looking up a playlist by its name.
@@ -173,8 +174,9 @@ impl MusicSync {
         let (track, threshold) =
             ctx.state(|sync| (sync.input.track.clone(), sync.input.match_threshold));
         let token = ctx.cancellation_token();
+        let mut seen = BTreeSet::new();
         find_match(&track, threshold, async |query| {
-            let found = run_step(
+            let found: Vec<Candidate> = run_step(
                 ctx,
                 SEARCH,
                 &token,
@@ -182,7 +184,8 @@ impl MusicSync {
                 |_| query.clone(),
             )
             .await?;
-            ctx.state_mut(|sync| sync.progress.candidates_found += found.len() as u32);
+            seen.extend(found.iter().map(|candidate| candidate.id.clone()));
+            ctx.state_mut(|sync| sync.progress.candidates_found = seen.len() as u32);
             Ok(found)
         })
         .await
