@@ -389,15 +389,14 @@ fn no_match(decision: &Decision, threshold: f64) -> SyncOutcome {
     let best = decision.best();
     let named = |m: &Match| {
         let album = m.candidate.album.as_deref().unwrap_or("no album");
-        format!(
-            "\"{}\" by {} ({album})",
-            m.candidate.title,
-            m.candidate.artists.join(", ")
-        )
+        let seconds = m.candidate.duration_ms.unwrap_or(0) / 1000;
+        let length = format!("{}:{:02}", seconds / 60, seconds % 60);
+        let artists = m.candidate.artists.join(", ");
+        format!("\"{}\" by {artists} ({album}, {length})", m.candidate.title)
     };
     let message = match best.zip(decision.rival.as_ref()) {
         Some((best, rival)) => format!(
-            "Two recordings fit equally well: {} and {}. Nothing was added; give the album, the length or the ISRC to decide.",
+            "Two recordings fit equally well: {} and {}. Nothing was added; give the length or the ISRC to decide.",
             named(best),
             named(rival),
         ),
