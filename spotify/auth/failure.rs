@@ -63,7 +63,8 @@ impl HttpFailure {
         }
     }
 
-    async fn of_response(response: Response) -> Self {
+    /// What an answer that is an error says.
+    pub async fn of_response(response: Response) -> Self {
         let status = response.status();
         let retry_after_seconds = retry_after(response.headers())
             .or_else(|| (status.as_u16() == 429).then_some(DEFAULT_RETRY_AFTER_SECONDS));

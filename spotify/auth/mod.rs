@@ -4,6 +4,9 @@
 //! system's keyring or in a private file. From it a [`Session`] obtains *access tokens*, valid for
 //! an hour and held in memory only.
 
+// For the fuzz targets alone, which stand outside this crate.
+#[doc(hidden)]
+pub mod border;
 mod credentials;
 mod failure;
 mod login;
@@ -12,6 +15,9 @@ mod session;
 mod settings;
 mod store;
 mod transport;
+
+#[cfg(test)]
+mod properties;
 
 pub use credentials::{
     CredentialSource, Credentials, CredentialsError, REFRESH_TOKEN_LIFETIME, SCOPES,

@@ -5,7 +5,7 @@ use std::{net::Ipv4Addr, sync::Arc};
 use axum::{
     Router,
     extract::{Query, State},
-    http::{HeaderName, StatusCode, header},
+    http::{HeaderName, StatusCode, Uri, header},
     response::{Html, IntoResponse, Response},
     routing::get,
 };
@@ -45,11 +45,38 @@ struct Expected {
     visits: mpsc::Sender<Visit>,
 }
 
+/// What the browser brings.
 #[derive(Deserialize)]
-struct CallbackQuery {
+pub(super) struct CallbackQuery {
     state: Option<String>,
     code: Option<String>,
     error: Option<String>,
+}
+
+impl CallbackQuery {
+    /// The code, or the reason why there is none; nothing if this is not the sign-in with this
+    /// state.
+    pub(super) fn outcome(self, state: &str) -> Option<Result<String, String>> {
+        if self.state.as_deref() != Some(state) {
+            return None;
+        }
+        Some(match (self.code, self.error) {
+            (Some(code), None) if (1..=MAX_CODE_LENGTH).contains(&code.len()) => Ok(code),
+            (_, Some(reason)) => Err(reason
+                .chars()
+                .filter(|c| !c.is_control())
+                .take(100)
+                .collect()),
+            _ => Err("Spotify sent no code".to_owned()),
+        })
+    }
+}
+
+/// Reads the query of a visit, as the listener does.
+pub(super) fn read(query: &str) -> Option<CallbackQuery> {
+    let address = Uri::builder().path_and_query(format!("{CALLBACK_PATH}?{query}"));
+    let Query(query) = Query::try_from_uri(&address.build().ok()?).ok()?;
+    Some(query)
 }
 
 /// Binds a free port of 127.0.0.1; `localhost` is not allowed as a redirect any more.
@@ -104,20 +131,11 @@ async fn callback(
 ) -> Response {
     // A page from elsewhere can send the browser here with a code of its own, but can't know the
     // state. It is turned away, and the true visit is still awaited.
-    if query.state.as_deref() != Some(&*expected.state) {
+    let Some(result) = query.outcome(&expected.state) else {
         return page(
             StatusCode::BAD_REQUEST,
             "This is not the sign-in that Segue started.",
         );
-    }
-    let result = match (query.code, query.error) {
-        (Some(code), None) if (1..=MAX_CODE_LENGTH).contains(&code.len()) => Ok(code),
-        (_, Some(reason)) => Err(reason
-            .chars()
-            .filter(|c| !c.is_control())
-            .take(100)
-            .collect()),
-        _ => Err("Spotify sent no code".to_owned()),
     };
     let (signed_in, answer) = oneshot::channel();
     if expected

@@ -3,12 +3,18 @@
 //! Each tool is a file in `tools/`. No tool retries: whoever calls knows what a repetition means
 //! (Segue's workflows do), and an error says whether and when to try again.
 
+// For the fuzz targets alone, which stand outside this crate.
+#[doc(hidden)]
+pub mod border;
 mod error;
 mod output;
 mod run;
 mod spotify_api;
 mod tools;
 mod wire;
+
+#[cfg(test)]
+mod properties;
 
 use std::sync::Arc;
 

@@ -66,19 +66,19 @@ impl SpotifyApi {
         &self,
         playlist: &PlaylistId<'_>,
         limit: u32,
-        offset: u32,
+        from: u32,
     ) -> Result<Page<PlaylistEntry>, ToolError> {
-        let (limit, offset) = (limit.to_string(), offset.to_string());
+        let (limit, offset) = (limit.to_string(), from.to_string());
         let parameters = Query::from([("limit", &*limit), ("offset", &*offset)]);
         let request = Request::Get(&items_path(playlist), &parameters);
-        self.call(Subject::Playlist, request).await
+        believable(self.call(Subject::Playlist, request).await?, from)
     }
 
-    pub(super) async fn my_playlists(&self, offset: u32) -> Result<Page<WirePlaylist>, ToolError> {
-        let (limit, offset) = (MAX_PAGE_LIMIT.to_string(), offset.to_string());
+    pub(super) async fn my_playlists(&self, from: u32) -> Result<Page<WirePlaylist>, ToolError> {
+        let (limit, offset) = (MAX_PAGE_LIMIT.to_string(), from.to_string());
         let parameters = Query::from([("limit", &*limit), ("offset", &*offset)]);
-        self.call(Subject::Other, Request::Get("me/playlists", &parameters))
-            .await
+        let request = Request::Get("me/playlists", &parameters);
+        believable(self.call(Subject::Other, request).await?, from)
     }
 
     pub(super) async fn me(&self) -> Result<WireUser, ToolError> {
@@ -185,6 +185,17 @@ impl Request<'_> {
             Ok(answer) => Ok(answer),
             Err(error) => Err(HttpFailure::of(error).await),
         }
+    }
+}
+
+/// The page, unless it hides what is on it: whoever looked for a track there would take it for
+/// absent.
+fn believable<T>(page: Page<T>, from: u32) -> Result<Page<T>, ToolError> {
+    match page.is_hollow(from) {
+        true => Err(ToolError::unavailable(
+            "Spotify answered an empty page in the middle of a list; try again",
+        )),
+        false => Ok(page),
     }
 }
 

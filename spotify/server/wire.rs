@@ -27,6 +27,12 @@ impl<T> Page<T> {
         u32::try_from(self.items.len()).unwrap_or(u32::MAX)
     }
 
+    /// Whether the page is empty where the list goes on: an answer that cannot be true. What is no
+    /// longer available would be `null`.
+    pub(super) fn is_hollow(&self, offset: u32) -> bool {
+        self.items.is_empty() && offset < self.total
+    }
+
     /// Where the next page begins, if there is one.
     pub(super) fn next_offset(&self, offset: u32) -> Option<u32> {
         let next = offset.saturating_add(self.len());
@@ -174,6 +180,14 @@ mod tests {
         assert_eq!(full.next_offset(u32::MAX), None);
         let empty = page(r#"{"items":[],"total":5}"#).unwrap();
         assert_eq!(empty.next_offset(0), None);
+    }
+
+    #[test]
+    fn an_empty_page_is_believed_at_the_end_only() {
+        let empty = page(r#"{"items":[],"total":5}"#).unwrap();
+        assert!(empty.is_hollow(4) && !empty.is_hollow(5) && !empty.is_hollow(50));
+        let gone = page(r#"{"items":[null,null],"total":5}"#).unwrap();
+        assert!(!gone.is_hollow(0));
     }
 
     #[test]

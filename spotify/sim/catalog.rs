@@ -287,6 +287,9 @@ fn csv_error(source: csv::Error) -> CatalogError {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

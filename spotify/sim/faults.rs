@@ -28,7 +28,13 @@ pub struct Fault {
     /// Refuse with this HTTP status (400 to 599); the request has no effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// The `Retry-After` header of that refusal, in seconds.
+    /// Carry the request out, and answer with this HTTP status (400 to 599) all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_after: Option<u16>,
+    /// Change nothing, and answer as if it had been changed. For edits of a playlist's items.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub no_effect: bool,
+    /// The `Retry-After` header of an ordered status, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u32>,
     /// Wait this many milliseconds before the request takes effect. A client that hangs up
@@ -68,6 +74,31 @@ pub enum BodyFault {
     Empty,
     /// The right JSON, followed by 64 MiB of white space: valid, and too much.
     Huge,
+    /// The right JSON, followed by a drop of white space now and then, until the client hangs up.
+    Endless,
+    /// A page with the right total, and nothing on it.
+    NoItems,
+    /// The right songs, with ids and URIs that are none.
+    WrongIds,
+    /// Other songs than those that were found, as many of them.
+    Unrelated,
+}
+
+impl BodyFault {
+    /// Whether answers of this endpoint have what this fault spoils.
+    fn suits(self, endpoint: Endpoint) -> bool {
+        use Endpoint::{MyPlaylists, PlaylistItems, Search};
+        match self {
+            Self::Malformed | Self::Truncated | Self::Empty | Self::Huge | Self::Endless => true,
+            Self::NoItems => matches!(endpoint, Search | PlaylistItems | MyPlaylists),
+            Self::WrongIds | Self::Unrelated => endpoint == Search,
+        }
+    }
+
+    /// Whether it spoils the JSON of a good answer, which a refusal does not have.
+    fn needs_success(self) -> bool {
+        matches!(self, Self::NoItems | Self::WrongIds | Self::Unrelated)
+    }
 }
 
 fn once() -> u32 {
@@ -78,38 +109,75 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
 impl Fault {
     /// Refuses an order that could not be carried out as written, so that a test never waits for
     /// a fault that does not come.
     fn check(&self) -> Result<(), &'static str> {
-        if self
-            .status
-            .is_some_and(|status| !(400..=599).contains(&status))
+        let edits = [
+            Endpoint::AddItems,
+            Endpoint::UpdateItems,
+            Endpoint::RemoveItems,
+        ];
+        let ordered = [self.status, self.status_after];
+        let refused = ordered.iter().any(Option::is_some);
+        if ordered
+            .iter()
+            .flatten()
+            .any(|status| !(400..=599).contains(status))
         {
-            return Err("status must be 400 to 599");
+            return Err("status and status_after must be 400 to 599");
         }
-        if self.retry_after.is_some() && self.status.is_none() {
+        if ordered.iter().all(Option::is_some) {
+            return Err("a request is refused before its effect or after it, not both");
+        }
+        if self.retry_after.is_some() && !refused {
             return Err("retry_after needs a status");
         }
-        if self.drop.is_some() && (self.status.is_some() || self.body.is_some()) {
+        if self.drop.is_some() && (refused || self.body.is_some()) {
             return Err("a dropped connection has neither status nor body");
+        }
+        if self.no_effect && !edits.contains(&self.endpoint) {
+            return Err("no_effect is for add_items, update_items and remove_items");
+        }
+        if self.no_effect && (refused || self.drop.is_some()) {
+            return Err("no_effect is a success: it goes with no status and no drop");
+        }
+        if self.body.is_some_and(|body| !body.suits(self.endpoint)) {
+            return Err("this endpoint's answers have nothing that such a body could spoil");
+        }
+        if refused && self.body.is_some_and(BodyFault::needs_success) {
+            return Err("a refusal has neither items nor ids");
         }
         if self.latency_ms.max(self.latency_after_ms) > MAX_LATENCY_MS {
             return Err("a latency is at most 600000 ms");
         }
-        let harmless = self.status.is_none()
+        let harmless = !refused
+            && !self.no_effect
             && self.drop.is_none()
             && self.body.is_none()
             && self.latency_ms + self.latency_after_ms == 0;
         if harmless {
-            return Err("order at least one of status, latency_ms, latency_after_ms, drop, body");
+            return Err(
+                "order at least one of status, status_after, no_effect, latency_ms, \
+                 latency_after_ms, drop, body",
+            );
         }
         Ok(())
     }
 
-    /// The ordered status, which [`Fault::check`] found in range.
+    /// The status ordered in place of the effect, which [`Fault::check`] found in range.
     pub(crate) fn refusal(&self) -> Option<StatusCode> {
         self.status
+            .and_then(|status| StatusCode::from_u16(status).ok())
+    }
+
+    /// The status ordered in spite of the effect.
+    pub(crate) fn denial(&self) -> Option<StatusCode> {
+        self.status_after
             .and_then(|status| StatusCode::from_u16(status).ok())
     }
 }
@@ -220,6 +288,21 @@ mod tests {
     }
 
     #[test]
+    fn every_lie_can_be_ordered_and_is_told_back_as_it_was() {
+        for order in [
+            json!({"endpoint": "add_items", "count": 1, "skip": 0, "status_after": 503}),
+            json!({"endpoint": "add_items", "count": 1, "skip": 0, "no_effect": true}),
+            json!({"endpoint": "playlist_items", "count": 1, "skip": 0, "body": "no_items"}),
+            json!({"endpoint": "any", "count": 1, "skip": 0, "body": "endless"}),
+            json!({"endpoint": "search", "count": 1, "skip": 0, "body": "wrong_ids"}),
+            json!({"endpoint": "search", "count": 1, "skip": 0, "body": "unrelated"}),
+        ] {
+            let book = book(json!([order.clone()]));
+            assert_eq!(json!(book.remaining()), json!([order]));
+        }
+    }
+
+    #[test]
     fn orders_that_make_no_sense_are_refused() {
         for order in [
             json!({"endpoint": "search"}),
@@ -227,6 +310,18 @@ mod tests {
             json!({"endpoint": "search", "latency_ms": 600_001}),
             json!({"endpoint": "search", "latency_ms": 5, "retry_after": 5}),
             json!({"endpoint": "search", "status": 500, "drop": "before"}),
+            json!({"endpoint": "add_items", "status_after": 200}),
+            json!({"endpoint": "add_items", "status": 500, "status_after": 500}),
+            json!({"endpoint": "add_items", "status_after": 500, "drop": "after"}),
+            json!({"endpoint": "search", "no_effect": true}),
+            json!({"endpoint": "any", "no_effect": true}),
+            json!({"endpoint": "add_items", "no_effect": false}),
+            json!({"endpoint": "add_items", "no_effect": true, "status_after": 500}),
+            json!({"endpoint": "add_items", "no_effect": true, "drop": "after"}),
+            json!({"endpoint": "add_items", "body": "no_items"}),
+            json!({"endpoint": "any", "body": "wrong_ids"}),
+            json!({"endpoint": "playlist_items", "body": "unrelated"}),
+            json!({"endpoint": "search", "body": "no_items", "status": 500}),
         ] {
             let fault: Fault = serde_json::from_value(order.clone()).unwrap();
             assert!(FaultBook::default().order(vec![fault]).is_err(), "{order}");

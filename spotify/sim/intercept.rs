@@ -24,10 +24,25 @@ use super::{MAX_BODY_BYTES, World, locked};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CloseConnection;
 
+/// Marks a request that is to be answered as if it had been carried out, and changes nothing.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pretence;
+
 /// How much [`BodyFault::Huge`] appends: 64 MiB, far above any answer of Spotify's.
 const HUGE_BYTES: usize = 64 << 20;
 /// In pieces of this many bytes.
 const HUGE_PIECE: usize = 64 << 10;
+/// Time between two drops of [`BodyFault::Endless`].
+const DROP_EVERY: Duration = Duration::from_millis(100);
+
+/// What [`BodyFault::WrongIds`] puts in the place of ids: too short, too long, of other letters,
+/// and something that wants to be a path.
+const WRONG_IDS: [&str; 4] = [
+    "4uLU6hMCjMI75M1A2tKUQ",
+    "4uLU6hMCjMI75M1A2tKUQCC",
+    "4uLU6hMCjMI75M1A2tKU-_",
+    "../../v1/me",
+];
 
 /// Lists the request, lets it meet at most one fault, and carries it out.
 pub(crate) async fn intercept(
@@ -38,7 +53,7 @@ pub(crate) async fn intercept(
     let Some(endpoint) = Endpoint::of(request.method(), request.uri().path()) else {
         return next.run(request).await;
     };
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let Ok(body) = to_bytes(body, MAX_BODY_BYTES).await else {
         return ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "Request entity too large")
             .into_response();
@@ -58,8 +73,12 @@ pub(crate) async fn intercept(
     if fault.and_then(|fault| fault.drop) == Some(DropWhen::Before) {
         return close();
     }
+    if fault.is_some_and(|fault| fault.no_effect) {
+        parts.extensions.insert(Pretence);
+    }
+    let retry_after = fault.and_then(|fault| fault.retry_after);
     let mut response = match fault.and_then(Fault::refusal) {
-        Some(status) => refuse(endpoint, status, fault.and_then(|fault| fault.retry_after)),
+        Some(status) => refuse(endpoint, status, retry_after),
         None => next.run(Request::from_parts(parts, Body::from(body))).await,
     };
     if response.extensions().get::<TookEffect>().is_some() {
@@ -69,8 +88,11 @@ pub(crate) async fn intercept(
     if fault.and_then(|fault| fault.drop) == Some(DropWhen::After) {
         return close();
     }
+    if let Some(status) = fault.and_then(Fault::denial) {
+        response = refuse(endpoint, status, retry_after);
+    }
     if let Some(body) = fault.and_then(|fault| fault.body) {
-        response = spoil(response, body).await;
+        response = spoil(response, body, &world).await;
     }
     pen.answered(response.status().as_u16());
     response
@@ -128,7 +150,7 @@ async fn cut_off() -> Result<Bytes, &'static str> {
 }
 
 /// Replaces the body of a good answer by a bad one.
-async fn spoil(response: Response, fault: BodyFault) -> Response {
+async fn spoil(response: Response, fault: BodyFault, world: &World) -> Response {
     let (mut parts, body) = response.into_parts();
     let Ok(body) = to_bytes(body, usize::MAX).await else {
         return close();
@@ -150,6 +172,43 @@ async fn spoil(response: Response, fault: BodyFault) -> Response {
             let pieces = std::iter::once(body).chain(padding).map(Ok::<_, &str>);
             Body::from_stream(stream::iter(pieces))
         }
+        BodyFault::Endless => {
+            let drops = stream::repeat(Bytes::from_static(b" ")).then(|drop| async {
+                tokio::time::sleep(DROP_EVERY).await;
+                drop
+            });
+            Body::from_stream(stream::once(ready(body)).chain(drops).map(Ok::<_, &str>))
+        }
+        BodyFault::NoItems => rewritten(&body, |items| items.clear()),
+        BodyFault::WrongIds => rewritten(&body, |items| {
+            for (song, wrong) in items.iter_mut().zip(WRONG_IDS.iter().cycle()) {
+                song["id"] = Value::from(*wrong);
+                song["uri"] = format!("spotify:track:{wrong}").into();
+            }
+        }),
+        BodyFault::Unrelated => rewritten(&body, |items| {
+            let found: Vec<Value> = items.iter().map(|song| song["id"].clone()).collect();
+            let others = (0..world.shelf.tracks().len())
+                .map(|at| world.shelf.track_object(at, &world.url))
+                .filter(|song| !found.contains(&song["id"]));
+            *items = others.take(items.len()).collect();
+        }),
     };
     Response::from_parts(parts, body)
+}
+
+/// A page of songs or playlists with other items on it. A refusal has none, and stays as it is.
+fn rewritten(body: &Bytes, change: impl FnOnce(&mut Vec<Value>)) -> Body {
+    let Ok(mut answer) = serde_json::from_slice::<Value>(body) else {
+        return Body::from(body.clone());
+    };
+    // What was found stands below `tracks`, what a playlist holds at the top.
+    let page = match answer.get("tracks") {
+        Some(_) => &mut answer["tracks"],
+        None => &mut answer,
+    };
+    if let Some(items) = page.get_mut("items").and_then(Value::as_array_mut) {
+        change(items);
+    }
+    Body::from(answer.to_string())
 }

@@ -8,7 +8,7 @@ use std::{
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::StoreError;
+use super::{StoreError, StorePlace};
 
 /// A sign-in takes less than 1 kB; anything much larger is not ours.
 const MAX_BYTES: u64 = 64 * 1024;
@@ -26,10 +26,14 @@ pub(super) fn read(path: &Path) -> Result<Option<SecretString>, StoreError> {
         &file.metadata().map_err(|error| io_error(path, error))?,
     )?;
     let mut text = String::new();
-    file.take(MAX_BYTES)
-        .read_to_string(&mut text)
-        .map_err(|error| io_error(path, error))?;
-    Ok(Some(text.into()))
+    match file.take(MAX_BYTES).read_to_string(&mut text) {
+        Ok(_) => Ok(Some(text.into())),
+        // No text at all, so not ours, and a new sign-in mends it.
+        Err(error) if error.kind() == ErrorKind::InvalidData => Err(StoreError::Unreadable {
+            place: StorePlace::File(path.to_owned()),
+        }),
+        Err(error) => Err(io_error(path, error)),
+    }
 }
 
 /// Replaces the file in one step: a crash leaves the old one or the new one.

@@ -13,7 +13,7 @@ pub(super) const MAX_TRACKS: usize = 100;
 const MAX_ID_LENGTH: usize = 64;
 
 /// A playlist by its id, URI or link.
-pub(super) fn playlist_id(text: &str) -> Result<PlaylistId<'static>, ToolError> {
+pub(in crate::server) fn playlist_id(text: &str) -> Result<PlaylistId<'static>, ToolError> {
     bare_id(text, "playlist")
         .and_then(|id| PlaylistId::from_id(id.to_owned()).ok())
         .ok_or_else(|| {
@@ -25,7 +25,7 @@ pub(super) fn playlist_id(text: &str) -> Result<PlaylistId<'static>, ToolError> 
 }
 
 /// A track by its URI, id or link.
-pub(super) fn track_id(text: &str) -> Result<TrackId<'static>, ToolError> {
+pub(in crate::server) fn track_id(text: &str) -> Result<TrackId<'static>, ToolError> {
     bare_id(text, "track")
         .and_then(|id| TrackId::from_id(id.to_owned()).ok())
         .ok_or_else(|| {

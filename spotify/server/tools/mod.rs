@@ -4,7 +4,7 @@ pub mod add_tracks_to_playlist;
 pub mod create_playlist;
 pub mod get_playlist_items;
 pub mod get_user_playlists;
-mod input;
+pub(super) mod input;
 pub mod remove_tracks_from_playlist;
 pub mod search_by_isrc;
 pub mod search_track;

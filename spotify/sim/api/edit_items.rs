@@ -14,6 +14,7 @@ use super::extract::{Caller, JsonBody, Params};
 use super::playlists::{find, needs_to_modify};
 use crate::sim::World;
 use crate::sim::error::ApiError;
+use crate::sim::intercept::Pretence;
 use crate::sim::library::{USER, user_now};
 use crate::sim::locked;
 use crate::sim::playlist::{EditError, Playlist};
@@ -33,6 +34,7 @@ pub(crate) struct Add {
 pub(crate) async fn add(
     State(world): State<Arc<World>>,
     caller: Caller,
+    pretence: Option<Extension<Pretence>>,
     Path(id): Path<String>,
     params: Params,
     JsonBody(body): JsonBody<Add>,
@@ -51,7 +53,8 @@ pub(crate) async fn add(
     };
     let position = position.map(index).transpose()?;
     let tracks = known_tracks(&world.shelf, &uris)?;
-    edit(&world, &caller, &id, StatusCode::CREATED, |playlist| {
+    let by = (&caller, pretence.is_some());
+    edit(&world, by, &id, StatusCode::CREATED, |playlist| {
         playlist.add(&tracks, position, &user_now())
     })
 }
@@ -70,15 +73,17 @@ pub(crate) struct Update {
 pub(crate) async fn update(
     State(world): State<Arc<World>>,
     caller: Caller,
+    pretence: Option<Extension<Pretence>>,
     Path(id): Path<String>,
     params: Params,
     JsonBody(body): JsonBody<Update>,
 ) -> Result<Response, ApiError> {
     let uris = uris_in_query(&params).or(body.uris);
+    let by = (&caller, pretence.is_some());
     match (uris, body.range_start, body.insert_before) {
         (Some(uris), None, None) => {
             let tracks = known_tracks(&world.shelf, &uris)?;
-            edit(&world, &caller, &id, StatusCode::OK, |playlist| {
+            edit(&world, by, &id, StatusCode::OK, |playlist| {
                 playlist.replace(&tracks, &user_now());
                 Ok(())
             })
@@ -86,7 +91,7 @@ pub(crate) async fn update(
         (None, Some(start), Some(before)) => {
             let (start, before) = (index(start)?, index(before)?);
             let length = index(body.range_length.unwrap_or(1))?;
-            edit(&world, &caller, &id, StatusCode::OK, |playlist| {
+            edit(&world, by, &id, StatusCode::OK, |playlist| {
                 playlist.reorder(start, length, before, body.snapshot_id.as_deref())
             })
         }
@@ -117,6 +122,7 @@ pub(crate) struct Item {
 pub(crate) async fn remove(
     State(world): State<Arc<World>>,
     caller: Caller,
+    pretence: Option<Extension<Pretence>>,
     Path(id): Path<String>,
     JsonBody(body): JsonBody<Remove>,
 ) -> Result<Response, ApiError> {
@@ -124,17 +130,19 @@ pub(crate) async fn remove(
     let items = items.ok_or(ApiError::bad_request("Missing items"))?;
     let uris: Vec<String> = items.into_iter().map(|item| item.uri).collect();
     let tracks = known_tracks(&world.shelf, &uris)?;
-    edit(&world, &caller, &id, StatusCode::OK, |playlist| {
+    let by = (&caller, pretence.is_some());
+    edit(&world, by, &id, StatusCode::OK, |playlist| {
         playlist
             .remove(&tracks, body.snapshot_id.as_deref())
             .map(|_| ())
     })
 }
 
-/// Edits a playlist that the caller may change, and answers with its snapshot id.
+/// Edits a playlist that the caller may change, and answers with its snapshot id. If that is only
+/// pretended, a copy is edited, so that the answer is the one that the edit would have had.
 fn edit(
     world: &World,
-    caller: &Caller,
+    (caller, pretended): (&Caller, bool),
     id: &str,
     status: StatusCode,
     change: impl FnOnce(&mut Playlist) -> Result<(), EditError>,
@@ -147,6 +155,13 @@ fn edit(
             "You cannot change a playlist you don't own.",
         ));
     }
+    let mut copy;
+    let playlist = if pretended {
+        copy = playlist.clone();
+        &mut copy
+    } else {
+        playlist
+    };
     let before = playlist.snapshot_id().to_owned();
     change(playlist).map_err(|error| {
         ApiError::bad_request(match error {
@@ -156,7 +171,7 @@ fn edit(
         })
     })?;
     let answer = Json(json!({"snapshot_id": playlist.snapshot_id()}));
-    Ok(if playlist.snapshot_id() == before {
+    Ok(if pretended || playlist.snapshot_id() == before {
         (status, answer).into_response()
     } else {
         (status, Extension(TookEffect), answer).into_response()

@@ -196,6 +196,139 @@ async fn bodies_are_spoiled_after_the_effect() {
 }
 
 #[tokio::test]
+async fn an_error_after_the_effect_is_an_error_and_an_add() {
+    let client = Client::new().await;
+    client
+        .order(json!({"endpoint": "add_items", "status_after": 429, "retry_after": 7}))
+        .await;
+    let refused = client.add_one().await.unwrap();
+    assert_eq!(refused.headers()["retry-after"], "7");
+    assert_refused(
+        &super::client::answer(refused).await,
+        429,
+        "API rate limit exceeded",
+    );
+    let last = client.last();
+    assert_eq!((client.added(), last.took_effect), (1, true));
+    assert_eq!((last.outcome, last.status), (Outcome::Answered, Some(429)));
+}
+
+#[tokio::test]
+async fn a_success_without_effect_looks_like_any_other() {
+    let client = Client::new().await;
+    client
+        .order(json!({"endpoint": "add_items", "no_effect": true}))
+        .await;
+    let (status, pretended) = super::client::answer(client.add_one().await.unwrap()).await;
+    assert_eq!(status, StatusCode::CREATED);
+    assert_eq!((client.added(), client.last().took_effect), (0, false));
+    let (_, real) = super::client::answer(client.add_one().await.unwrap()).await;
+    assert_eq!((client.added(), client.last().took_effect), (1, true));
+    let lengths = [&pretended, &real].map(|answer| answer["snapshot_id"].as_str().unwrap().len());
+    assert_eq!(lengths[0], lengths[1], "{pretended} {real}");
+
+    // A removal that does not happen, either.
+    client
+        .order(json!({"endpoint": "remove_items", "no_effect": true}))
+        .await;
+    let body = json!({"items": [{"uri": client.some_uris(1)[0]}]});
+    let path = client.items_path(client.sim.empty_playlist_id());
+    let (status, _) = client.send(Method::DELETE, &path, body).await;
+    assert_eq!((status, client.added()), (StatusCode::OK, 1));
+    assert!(!client.last().took_effect);
+}
+
+#[tokio::test]
+async fn what_would_be_refused_is_refused_also_without_effect() {
+    let client = Client::new().await;
+    client
+        .order(json!({"endpoint": "add_items", "no_effect": true, "count": 0}))
+        .await;
+    let body = json!({"uris": client.some_uris(1)});
+    let path = client.items_path("0000000000000000000000");
+    let (status, _) = client.send(Method::POST, &path, body).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn an_empty_page_has_the_right_total() {
+    let client = Client::new().await;
+    for (endpoint, path, at) in [
+        (
+            "playlist_items",
+            client.items_path(client.sim.full_playlist_id()),
+            "",
+        ),
+        ("my_playlists", "/v1/me/playlists".to_owned(), ""),
+        (
+            "search",
+            "/v1/search?q=love&type=track".to_owned(),
+            "/tracks",
+        ),
+    ] {
+        client
+            .order(json!({"endpoint": endpoint, "body": "no_items"}))
+            .await;
+        let (status, empty) = client.get(&path).await;
+        assert_eq!(status, StatusCode::OK);
+        let page = |answer: &Value, field: &str| answer.pointer(at).unwrap()[field].clone();
+        assert_eq!(page(&empty, "items"), json!([]), "{path}");
+        let (_, full) = client.get(&path).await;
+        assert_ne!(page(&full, "items"), json!([]), "{path}");
+        assert_eq!(page(&empty, "total"), page(&full, "total"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_search_answers_wrong_ids_or_other_songs() {
+    let client = Client::new().await;
+    let path = "/v1/search?q=love&type=track&limit=10";
+    let (_, right) = client.get(path).await;
+    let songs = |answer: &Value| answer["tracks"]["items"].as_array().unwrap().clone();
+    let right = songs(&right);
+
+    client
+        .order(json!({"endpoint": "search", "body": "wrong_ids"}))
+        .await;
+    let wrong = songs(&client.get(path).await.1);
+    assert_eq!(wrong.len(), right.len());
+    for (wrong, right) in wrong.iter().zip(&right) {
+        assert_eq!(wrong["name"], right["name"]);
+        let id = wrong["id"].as_str().unwrap();
+        assert_eq!(wrong["uri"], format!("spotify:track:{id}"));
+        assert!(id.len() != 22 || id.contains('-'), "{id}");
+    }
+
+    client
+        .order(json!({"endpoint": "search", "body": "unrelated"}))
+        .await;
+    let other = songs(&client.get(path).await.1);
+    assert_eq!(other.len(), right.len());
+    for song in &other {
+        assert!(right.iter().all(|right| right["id"] != song["id"]));
+        let track = format!("/v1/tracks/{}", song["id"].as_str().unwrap());
+        assert_eq!(client.get(&track).await.0, StatusCode::OK, "a real song");
+    }
+}
+
+#[tokio::test]
+async fn an_endless_body_ends_with_the_client() {
+    let client = Client::new().await;
+    client
+        .order(json!({"endpoint": "me", "body": "endless"}))
+        .await;
+    let mut response = client.request(Method::GET, "/v1/me").send().await.unwrap();
+    let mut body = Vec::new();
+    while body.iter().filter(|&&byte| byte == b' ').count() < 3 {
+        body.extend_from_slice(&response.chunk().await.unwrap().expect("it goes on"));
+    }
+    assert_eq!(
+        serde_json::from_slice::<Value>(&body).unwrap(),
+        client.get("/v1/me").await.1
+    );
+}
+
+#[tokio::test]
 async fn a_huge_body_is_the_right_answer_and_64_mib() {
     let client = Client::new().await;
     client
