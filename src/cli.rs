@@ -53,6 +53,9 @@ pub enum Command {
     Sim(SimArgs),
     /// Measure the matching on a file of songs whose right answers are known
     Eval(EvalArgs),
+    /// Check the promises under random faults and kills, against the simulated Spotify
+    #[command(hide = true)]
+    Torture(TortureArgs),
     /// Own the managed engine (started by Segue itself)
     #[command(hide = true)]
     EngineSupervisor(SupervisorArgs),
@@ -83,6 +86,18 @@ pub struct Settings {
     /// How sure a match must be to be added, 0.0 to 1.0 [default: 0.85]
     #[arg(long, global = true, value_name = "SCORE")]
     pub match_threshold: Option<f64>,
+    /// Calls of the upstream that all workers make together in 30 s [default: 100]
+    #[arg(long, global = true, value_name = "CALLS")]
+    pub upstream_budget: Option<u32>,
+    /// Failures of the upstream in a row after which it is left alone for a while [default: 3]
+    #[arg(long, global = true, value_name = "COUNT")]
+    pub breaker_failures: Option<u32>,
+    /// The share of new syncs that take a path which is new in this build, 0.0 to 1.0 [default: 1]
+    #[arg(long, global = true, value_name = "SHARE")]
+    pub canary: Option<f64>,
+    /// The build by which an external engine routes syncs to this worker [default: it takes any]
+    #[arg(long, global = true, value_name = "BUILD")]
+    pub worker_version: Option<String>,
     /// What is logged to stderr: a level, or directives as of tracing's EnvFilter [default: warn]
     #[arg(long, global = true, value_name = "FILTER")]
     pub log: Option<String>,
@@ -191,6 +206,20 @@ pub struct EvalArgs {
     /// Match by text alone
     #[arg(long)]
     pub hide_isrc: bool,
+}
+
+/// Options of `segue torture`.
+#[derive(Debug, Args)]
+pub struct TortureArgs {
+    /// What the faults, the kills and the songs are drawn from
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Syncs to start
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub syncs: u32,
+    /// Processes to kill: servers, upstreams, engines
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    pub kills: u32,
 }
 
 #[cfg(test)]

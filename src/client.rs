@@ -51,6 +51,8 @@ impl Launch {
             ("SEGUE_HOME", home.display().to_string()),
             ("SEGUE_ENGINE_CACHE", engine_cache.display().to_string()),
             ("SEGUE_TOKEN_STORE", "file".to_owned()),
+            // The simulated Spotify limits nothing of its own accord.
+            ("SEGUE_UPSTREAM_BUDGET", "3000".to_owned()),
             ("SPOTIFY_API_URL", spotify.api_url.clone()),
             ("SPOTIFY_ACCOUNTS_URL", spotify.accounts_url.clone()),
             ("SPOTIFY_CLIENT_ID", spotify.client_id.clone()),

@@ -3,11 +3,13 @@
 use std::{collections::BTreeSet, path::PathBuf};
 
 use anyhow::{Context, anyhow, bail};
-use config::{Environment, File, FileFormat};
+use config::{Environment, File, FileFormat, Source};
 use segue_spotify::auth::StorePolicy;
 use segue_workflows::{
+    gate::{self, GateSettings},
     matching::DEFAULT_THRESHOLD,
     upstream::{Endpoint, Profile, Upstream},
+    worker::WorkerSettings,
 };
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +25,8 @@ const DEFAULT_USER: &str = "local";
 const DEFAULT_LOG: &str = "warn,rmcp::service=off";
 /// Bytes of a user's name: what a search attribute holds.
 const LONGEST_USER: usize = 255;
+/// The largest budget of calls in 30 s: far more than any upstream bears.
+const MOST_CALLS: u32 = 100_000;
 
 /// The effective configuration. Its fields are the keys of `segue.toml`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -40,6 +44,14 @@ pub struct Config {
     pub engine_cache: Option<PathBuf>,
     /// How sure a match must be, 0.0 to 1.0.
     pub match_threshold: f64,
+    /// Calls of the upstream that all workers of the engine make together in 30 s.
+    pub upstream_budget: u32,
+    /// Failures of the upstream in a row after which nobody calls it for a while.
+    pub breaker_failures: u32,
+    /// The share of new syncs that take a path which is new in this build, 0.0 to 1.0.
+    pub canary: f64,
+    /// The build by which an external engine routes syncs to this worker. Unset: it takes any.
+    pub worker_version: Option<String>,
     /// What is logged.
     pub log: String,
     /// The form of the log.
@@ -57,6 +69,10 @@ impl Default for Config {
             temporal_cli: None,
             engine_cache: None,
             match_threshold: DEFAULT_THRESHOLD,
+            upstream_budget: gate::DEFAULT_CALLS_PER_WINDOW,
+            breaker_failures: gate::DEFAULT_FAILURES,
+            canary: 1.0,
+            worker_version: None,
             log: DEFAULT_LOG.to_owned(),
             log_format: LogFormat::default(),
             token_store: TokenStorePlace::default(),
@@ -79,39 +95,24 @@ impl Config {
         Ok((home, config))
     }
 
-    fn read(flags: &Settings, home: &Home, environment: Environment) -> anyhow::Result<Self> {
+    /// As [`Config::load`], with this home and these variables.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn read(flags: &Settings, home: &Home, environment: Environment) -> anyhow::Result<Self> {
         let file = home.config_file();
-        let sources = config::Config::builder()
-            .add_source(
-                File::from(file.clone())
-                    .format(FileFormat::Toml)
-                    .required(false),
-            )
-            .add_source(environment.ignore_empty(true))
-            .set_override_option("user", flags.user.clone())?
-            .set_override_option("upstream", flags.upstream.clone())?
-            .set_override_option("upstream_profile", flags.upstream_profile.clone())?
-            .set_override_option("temporal_cli", path(&flags.temporal_cli)?)?
-            .set_override_option("engine_cache", path(&flags.engine_cache)?)?
-            .set_override_option("match_threshold", flags.match_threshold)?
-            .set_override_option("log", flags.log.clone())?
-            .set_override_option("log_format", flags.log_format.map(name_of))?
-            .set_override_option("token_store", flags.token_store.map(name_of))?
-            .build()
-            .with_context(|| format!("the configuration cannot be read ({})", file.display()))?;
-        let mut unknown = BTreeSet::new();
-        let config: Self =
-            serde_ignored::deserialize(sources, |path| _ = unknown.insert(path.to_string()))
-                .context("the configuration has a value that is not right")?;
+        let in_file = File::from(file.clone())
+            .format(FileFormat::Toml)
+            .required(false);
+        let environment = environment.ignore_empty(true);
+        let unreadable = || format!("the configuration cannot be read ({})", file.display());
         // Where the home is has been decided by now. In the file it would come too late.
-        let in_file = std::fs::read_to_string(&file).unwrap_or_default();
-        if !in_file
-            .lines()
-            .any(|line| line.trim_start().starts_with("home"))
-        {
-            unknown.remove("home");
-        }
-        if let Some(key) = unknown.first() {
+        let mut keys = environment.collect().with_context(unreadable)?;
+        keys.remove("home");
+        keys.extend(in_file.collect().with_context(unreadable)?);
+        // Before anything is built from them: to the builder `user[99999999]` is a place in a list,
+        // which it would make.
+        if let Some(key) = keys.keys().filter(|key| !keys_known().contains(*key)).min() {
             bail!(
                 "there is no setting {key:?} (in {} or as {HOME_PREFIX}{} in the environment); \
                  the nearest is {:?}",
@@ -120,6 +121,27 @@ impl Config {
                 nearest(key),
             );
         }
+        let sources = config::Config::builder()
+            .add_source(in_file)
+            .add_source(environment)
+            .set_override_option("user", flags.user.clone())?
+            .set_override_option("upstream", flags.upstream.clone())?
+            .set_override_option("upstream_profile", flags.upstream_profile.clone())?
+            .set_override_option("temporal_cli", path(&flags.temporal_cli)?)?
+            .set_override_option("engine_cache", path(&flags.engine_cache)?)?
+            .set_override_option("match_threshold", flags.match_threshold)?
+            .set_override_option("upstream_budget", flags.upstream_budget)?
+            .set_override_option("breaker_failures", flags.breaker_failures)?
+            .set_override_option("canary", flags.canary)?
+            .set_override_option("worker_version", flags.worker_version.clone())?
+            .set_override_option("log", flags.log.clone())?
+            .set_override_option("log_format", flags.log_format.map(name_of))?
+            .set_override_option("token_store", flags.token_store.map(name_of))?
+            .build()
+            .with_context(unreadable)?;
+        let config: Self = sources
+            .try_deserialize()
+            .context("the configuration has a value that is not right")?;
         config.check()
     }
 
@@ -129,6 +151,23 @@ impl Config {
                 "match_threshold is {}; it must be from 0.0 to 1.0",
                 self.match_threshold
             );
+        }
+        if !(1..=MOST_CALLS).contains(&self.upstream_budget) {
+            bail!(
+                "upstream_budget is {}; it must be from 1 to {MOST_CALLS} calls in 30 s",
+                self.upstream_budget
+            );
+        }
+        if self.breaker_failures == 0 {
+            bail!("breaker_failures is 0; it must be at least 1");
+        }
+        if !(0.0..=1.0).contains(&self.canary) {
+            bail!("canary is {}; it must be from 0.0 to 1.0", self.canary);
+        }
+        if let Some(version) = &self.worker_version
+            && !is_version(version)
+        {
+            bail!("worker_version is {version:?}; it must be 1 to 100 letters, digits and \"._-\"");
         }
         if self.user.trim().is_empty() || self.user.len() > LONGEST_USER {
             bail!("user must be a name of 1 to {LONGEST_USER} bytes");
@@ -151,6 +190,23 @@ impl Config {
                 .map(str::to_owned)
                 .to_vec(),
             ..EngineOptions::default()
+        }
+    }
+
+    /// How calls of the upstream are limited.
+    pub fn gate_settings(&self) -> GateSettings {
+        GateSettings {
+            calls_per_window: self.upstream_budget,
+            failures: self.breaker_failures,
+        }
+    }
+
+    /// How this process works as a worker.
+    pub fn worker_settings(&self) -> WorkerSettings {
+        WorkerSettings {
+            member: self.engine_options().identity,
+            canary: self.canary,
+            version: self.worker_version.clone(),
         }
     }
 
@@ -200,6 +256,14 @@ impl Config {
     }
 }
 
+/// What Temporal takes as a build id.
+fn is_version(text: &str) -> bool {
+    (1..=100).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+}
+
 const HOME_PREFIX: &str = "SEGUE_";
 
 fn path(given: &Option<PathBuf>) -> anyhow::Result<Option<String>> {
@@ -222,15 +286,24 @@ fn name_of(value: impl Serialize) -> String {
         .unwrap_or_default()
 }
 
-fn nearest(key: &str) -> String {
+/// The keys that there are.
+fn keys_known() -> BTreeSet<String> {
     let keys = serde_json::to_value(Config::default()).unwrap_or_default();
-    keys.as_object()
+    let keys = keys.as_object().into_iter().flat_map(|keys| keys.keys());
+    keys.cloned().collect()
+}
+
+fn nearest(key: &str) -> String {
+    // A key made to be long would take long to compare.
+    let key: String = key.chars().take(100).collect();
+    keys_known()
         .into_iter()
-        .flat_map(|keys| keys.keys())
-        .min_by_key(|known| strsim::damerau_levenshtein(known, key))
-        .cloned()
+        .min_by_key(|known| strsim::damerau_levenshtein(known, &key))
         .unwrap_or_default()
 }
+
+#[cfg(test)]
+mod properties;
 
 #[cfg(test)]
 mod tests {
@@ -238,7 +311,11 @@ mod tests {
 
     use super::*;
 
-    fn read(flags: &Settings, file: &str, variables: &[(&str, &str)]) -> anyhow::Result<Config> {
+    pub(super) fn read(
+        flags: &Settings,
+        file: &str,
+        variables: &[(&str, &str)],
+    ) -> anyhow::Result<Config> {
         let folder = tempfile::tempdir()?;
         let home = Home::at(folder.path())?;
         std::fs::write(home.config_file(), file)?;
@@ -283,6 +360,26 @@ mod tests {
     }
 
     #[test]
+    fn a_key_is_never_a_place_in_a_list() {
+        // The library would make the list, of some hundred gigabytes.
+        for (file, variables) in [
+            ("'user[4000000000]' = 'x'", &[][..]),
+            ("'user.log' = 'x'", &[][..]),
+            ("", &[("SEGUE_USER[-4000000000]", "x")][..]),
+        ] {
+            let error = read(&Settings::default(), file, variables).expect_err("refused");
+            assert!(error.to_string().contains("nearest is \"user\""), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_home_in_the_file_comes_too_late() {
+        let error = read(&Settings::default(), "home = '/x'", &[("SEGUE_HOME", "/y")]);
+        let message = error.expect_err("refused").to_string();
+        assert!(message.contains("\"home\""), "{message}");
+    }
+
+    #[test]
     fn a_wrong_value_is_an_error_that_names_its_key() {
         for (file, key) in [
             ("match_threshold = 2.0", "match_threshold"),
@@ -290,6 +387,12 @@ mod tests {
             ("upstream = \"uvx 'open\"", "upstream"),
             ("upstream_profile = 'nobody'", "upstream_profile"),
             ("user = ' '", "user"),
+            ("upstream_budget = 0", "upstream_budget"),
+            ("upstream_budget = -5", "upstream_budget"),
+            ("breaker_failures = 0", "breaker_failures"),
+            ("canary = 5", "canary"),
+            ("canary = 'half'", "canary"),
+            ("worker_version = 'a b'", "worker_version"),
             ("log_format = 'xml'", "log_format"),
         ] {
             let message = format!(

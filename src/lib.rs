@@ -2,6 +2,9 @@
 //!
 //! A library under a thin `main`, so that the tests in `tests/` can use its parts.
 
+// For the fuzz targets alone, which stand outside this crate.
+#[doc(hidden)]
+pub mod border;
 pub mod cli;
 pub mod client;
 pub mod commands;
@@ -11,4 +14,5 @@ pub mod home;
 pub mod host;
 mod logging;
 mod output;
+pub mod processes;
 mod shutdown;

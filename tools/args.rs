@@ -4,6 +4,7 @@ use rmcp::{
     ErrorData,
     handler::server::{common::FromContextPart, tool::ToolCallContext},
 };
+use segue_workflows::upstream::clean;
 use serde::de::DeserializeOwned;
 
 /// A tool's parameters. Unlike rmcp's own extractor it says which field is wrong.
@@ -18,13 +19,15 @@ impl<S, P: DeserializeOwned> FromContextPart<ToolCallContext<'_, S>> for Args<P>
     }
 }
 
-fn read<P: DeserializeOwned>(arguments: serde_json::Value) -> Result<P, String> {
+/// Reads the arguments; an error names the field. It repeats what was given, and so is cut and
+/// cleaned as that would be.
+pub(crate) fn read<P: DeserializeOwned>(arguments: serde_json::Value) -> Result<P, String> {
     serde_path_to_error::deserialize(arguments).map_err(|error| {
         let field = error.path().to_string();
-        match field.as_str() {
+        clean(&match field.as_str() {
             "." => format!("The arguments are not right: {}.", error.inner()),
             _ => format!("The argument {field} is not right: {}.", error.inner()),
-        }
+        })
     })
 }
 

@@ -40,6 +40,11 @@ impl Engine {
         Self { state }
     }
 
+    /// Where the engine stands now.
+    pub(crate) fn state(&self) -> EngineState {
+        self.state.borrow().clone()
+    }
+
     /// The engine, waited for if it is still starting; a caller that asked for progress is told
     /// what it waits for.
     pub(crate) async fn ready(

@@ -2,6 +2,7 @@
 //! on. JSON-RPC errors are for faults of the protocol alone.
 
 use rmcp::{ErrorData, handler::server::tool::IntoCallToolResult, model::CallToolResponse};
+use segue_workflows::upstream::clean;
 use serde::Serialize;
 
 use crate::answer;
@@ -58,8 +59,10 @@ impl ToolError {
 
     /// No sync of this user's has this id.
     pub fn unknown_sync(sync_id: &str) -> Self {
+        // No id of ours, so it may be any text.
+        let sync_id = clean(sync_id);
         Self {
-            sync_id: Some(sync_id.to_owned()),
+            sync_id: Some(sync_id.clone()),
             ..Self::new(
                 "unknown_sync",
                 format!("There is no sync with the id {sync_id:?}."),

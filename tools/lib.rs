@@ -7,6 +7,9 @@
 
 mod answer;
 mod args;
+// For the fuzz targets alone, which stand outside this crate.
+#[doc(hidden)]
+pub mod border;
 mod engine;
 mod error;
 mod playlist;
@@ -14,10 +17,15 @@ mod text;
 mod view;
 mod waiting;
 
+#[cfg(test)]
+mod properties;
+
 mod cancel_sync;
+mod get_health;
 mod get_sync_progress;
 mod list_playlists;
 mod list_syncs;
+mod reset_circuit;
 mod retry_failed;
 mod sync_track;
 
@@ -34,6 +42,7 @@ use rmcp::{
     service::RequestContext,
     tool_handler,
 };
+use segue_workflows::gate::Gate;
 
 pub use self::{
     engine::{Engine, EngineState},
@@ -52,7 +61,9 @@ do not call it again for the same song.
 - If the user names a playlist loosely, call list_playlists first and use the id.
 - To undo or stop, call cancel_sync. It never removes what was in the playlist before.
 - To see earlier work or what went wrong, call list_syncs; status dead_lettered waits for retry_failed.
-- waiting_for_rate_limit is no failure: it goes on by itself at waiting_until.
+- A sync that waits has not failed: waiting_for_rate_limit and waiting_for_upstream go on by themselves \
+at waiting_until, waiting_for_sign_in goes on when the user has run `segue login`.
+- If syncs do not move, call get_health; it says what is wrong and what to do.
 - status completed with success false means that no match was good enough and nothing was added: tell \
 the user best_candidate and why. For any other end, message says what is in the playlist.";
 
@@ -60,17 +71,24 @@ the user best_candidate and why. For any other end, message says what is in the 
 #[derive(Clone)]
 pub struct Segue {
     engine: Engine,
+    gate: Gate,
     user_id: String,
     match_threshold: f64,
     router: ToolRouter<Self>,
 }
 
 impl Segue {
-    /// A server on this engine, for this user. `match_threshold` (0.0 to 1.0) is what a match
-    /// needs when a call does not say.
-    pub fn new(engine: Engine, user_id: impl Into<String>, match_threshold: f64) -> Self {
+    /// A server on this engine, for this user, beside a worker whose calls go through this gate.
+    /// `match_threshold` (0.0 to 1.0) is what a match needs when a call does not say.
+    pub fn new(
+        engine: Engine,
+        gate: Gate,
+        user_id: impl Into<String>,
+        match_threshold: f64,
+    ) -> Self {
         Self {
             engine,
+            gate,
             user_id: user_id.into(),
             match_threshold,
             router: Self::router(),
@@ -85,10 +103,16 @@ impl Segue {
             + Self::retry_failed_router()
             + Self::list_syncs_router()
             + Self::list_playlists_router()
+            + Self::get_health_router()
+            + Self::reset_circuit_router()
     }
 
     pub(crate) fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.gate
     }
 
     pub(crate) fn user_id(&self) -> &str {

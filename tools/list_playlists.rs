@@ -100,7 +100,7 @@ impl Segue {
                 let _ = reading.cancel(WorkflowCancelOptions::default()).await;
                 return Err(ToolError::not_yet(match until {
                     Ok(Some(until)) => format!(
-                        "Spotify limits the rate of requests; it answers again at {until:.0}."
+                        "Spotify is not called before {until:.0}: it asked to come back later, or has failed again and again."
                     ),
                     _ => format!(
                         "Spotify has not answered within {} s.",

@@ -148,7 +148,7 @@ impl Segue {
     }
 }
 
-fn cursor(given: Option<&str>) -> Result<Vec<u8>, ToolError> {
+pub(crate) fn cursor(given: Option<&str>) -> Result<Vec<u8>, ToolError> {
     let given = given.unwrap_or_default();
     let decoded = match given.len() {
         0..=LONGEST_CURSOR => URL_SAFE_NO_PAD.decode(given).ok(),
@@ -164,7 +164,7 @@ fn cursor(given: Option<&str>) -> Result<Vec<u8>, ToolError> {
 }
 
 /// The engine's query for these filters.
-fn filter(params: &Params, user_id: &str) -> Result<String, ToolError> {
+pub(crate) fn filter(params: &Params, user_id: &str) -> Result<String, ToolError> {
     let user = text::optional("user", params.user.as_deref(), 255)?;
     if user.is_some_and(|user| user != user_id) {
         return Err(ToolError::invalid(
@@ -217,7 +217,7 @@ fn filter(params: &Params, user_id: &str) -> Result<String, ToolError> {
     Ok(terms.join(" AND "))
 }
 
-fn equals(name: &str, value: &str) -> String {
+pub(crate) fn equals(name: &str, value: &str) -> String {
     let quoted = names::attribute_value(value)
         .replace('\\', "\\\\")
         .replace('\'', "\\'");

@@ -120,7 +120,12 @@ pub(crate) async fn start(
     }
 }
 
-fn checked(params: Params, user_id: &str, default_threshold: f64) -> Result<SyncInput, ToolError> {
+/// The sync that these arguments ask for.
+pub(crate) fn checked(
+    params: Params,
+    user_id: &str,
+    default_threshold: f64,
+) -> Result<SyncInput, ToolError> {
     let threshold = params.match_threshold.unwrap_or(default_threshold);
     if !(0.0..=1.0).contains(&threshold) {
         return Err(ToolError::invalid(

@@ -51,7 +51,7 @@ pub struct SyncView {
     pub elapsed_seconds: f64,
     /// Attempts that had to be repeated.
     pub retry_count: u32,
-    /// While waiting for Spotify's rate limit: when it goes on.
+    /// While waiting: when it goes on by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting_until: Option<Timestamp>,
     /// Once ended: whether the track is in the playlist.
@@ -81,7 +81,7 @@ pub struct SyncView {
     /// Once ended: seconds from the start to the end, waiting included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub execution_time_seconds: Option<f64>,
-    /// For a failed sync: the stable name of the failure.
+    /// For a sync that failed or waits: the stable name of the reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_code: Option<String>,
     /// What to do next, where there is something to do.
@@ -235,10 +235,14 @@ async fn running(client: &Client, mut view: SyncView) -> Result<SyncView, ToolEr
     view.candidates_found = Some(progress.candidates_found);
     view.retry_count = progress.retry_count + more_retries;
     view.waiting_until = progress.waiting_until;
+    if let Some(reason) = &progress.waiting_for {
+        view.error_code = Some(reason.code.as_str().to_owned());
+    }
+    if progress.status == SyncStatus::WaitingForSignIn {
+        view.next_step = Some("Run `segue login`; nothing else is to be done.".to_owned());
+    }
     view.message = match (progress.waiting_until, step) {
-        (Some(until), _) => {
-            format!("Waiting for Spotify's rate limit; it goes on by itself at {until:.0}.")
-        }
+        (Some(until), _) => waits(&progress, until),
         (None, Step::FindPlaylist) => format!("Looking for the playlist {:?}.", view.playlist),
         (None, Step::Search) => "Searching for the track.".to_owned(),
         (None, Step::Add) => "Adding the track.".to_owned(),
@@ -247,6 +251,21 @@ async fn running(client: &Client, mut view: SyncView) -> Result<SyncView, ToolEr
         (None, Step::Done) => "About to end.".to_owned(),
     };
     Ok(view)
+}
+
+fn waits(progress: &Progress, until: Timestamp) -> String {
+    let reason = progress.waiting_for.as_ref();
+    let reason = reason.map_or("no reason given", |reason| reason.message.as_str());
+    match progress.status {
+        SyncStatus::WaitingForSignIn => format!(
+            "Waiting for a sign-in to Spotify ({reason}); it goes on by itself after `segue login`, \
+             and looks again at {until:.0} in any case."
+        ),
+        SyncStatus::WaitingForUpstream => format!(
+            "Waiting for the upstream server ({reason}); it is tried again by itself at {until:.0}."
+        ),
+        _ => format!("Waiting for Spotify's rate limit; it goes on by itself at {until:.0}."),
+    }
 }
 
 /// While the track is placed, the workflow that does it knows the step more exactly.

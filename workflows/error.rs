@@ -71,7 +71,9 @@ impl ErrorCode {
     pub fn next_step(self) -> &'static str {
         match self {
             Self::RateLimited => "Wait: the sync goes on by itself when Spotify allows it.",
-            Self::AuthExpired => "Sign in with `segue login`, then call retry_failed.",
+            Self::AuthExpired => {
+                "Sign in with `segue login`; a sync that waits goes on by itself, one that failed with retry_failed."
+            }
             Self::InsufficientScope => {
                 "Sign in again with `segue login` to grant access to playlists, then call retry_failed."
             }

@@ -1,12 +1,17 @@
 //! The durable part of Segue: what must survive a crash lives here.
 //!
 //! A workflow is a story ([`music_sync`], [`place_track`], [`dead_letter`],
-//! [`playlist_reading`]); the activities do its I/O through the [`upstream`] adapter; what is
+//! [`playlist_reading`]); the activities do its I/O through the [`upstream`] adapter, behind a
+//! [`gate`] that all workers keep in step through a workflow of their own ([`call_budget`]); what is
 //! pure ([`matching`]) imports neither Temporal nor MCP.
 
 pub mod activities;
+pub mod call_budget;
 pub mod dead_letter;
 pub mod error;
+pub mod gate;
+#[cfg(test)]
+mod hostile;
 pub mod matching;
 pub mod music_sync;
 pub mod names;
@@ -16,4 +21,6 @@ mod step;
 pub mod sync;
 pub mod track;
 pub mod upstream;
+pub mod versions;
+pub mod waking;
 pub mod worker;

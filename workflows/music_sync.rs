@@ -15,10 +15,9 @@ use temporalio_common::error::{
 use temporalio_common::search_attributes::SearchAttributes;
 use temporalio_macros::{workflow, workflow_methods};
 use temporalio_sdk::{
-    ChildWorkflowCancellationType, ChildWorkflowOptions, ParentClosePolicy,
-    StartChildWorkflowExecutionFailedCause, SyncWorkflowContext, TimerResult,
-    WorkflowCancellationToken, WorkflowContext, WorkflowContextView, WorkflowResult,
-    WorkflowTermination,
+    ChildWorkflowCancellationType, ChildWorkflowOptions, ParentClosePolicy, SignalWorkflowOptions,
+    StartChildWorkflowExecutionFailedCause, SyncWorkflowContext, WorkflowCancellationToken,
+    WorkflowContext, WorkflowContextView, WorkflowResult, WorkflowTermination,
 };
 
 use crate::{
@@ -28,8 +27,8 @@ use crate::{
     matching::{Decision, Match, find_match},
     names,
     place_track::{PlaceInput, PlaceTrack, Placed},
-    step::{StepFailure, StepPolicy, Steps, failed_with, now, run_step},
-    sync::{FailedSync, PlaylistRef, Progress, Step, SyncInput, SyncOutcome, SyncStatus},
+    step::{StepFailure, StepPolicy, Steps, failed_with, now, rest, run_step},
+    sync::{FailedSync, PlaylistRef, Progress, Step, SyncInput, SyncOutcome, SyncStatus, Wait},
     track::Candidate,
 };
 
@@ -53,6 +52,7 @@ const TURN_LONGEST: Duration = Duration::from_secs(60);
 pub struct MusicSync {
     input: SyncInput,
     progress: Progress,
+    times_woken: u32,
 }
 
 #[workflow_methods]
@@ -65,6 +65,7 @@ impl MusicSync {
         Self {
             input,
             progress: Progress::new(started.unwrap_or_default()),
+            times_woken: 0,
         }
     }
 
@@ -105,13 +106,35 @@ impl MusicSync {
         self.input.clone()
     }
 
-    /// The workflow that places the track waits until then, or is at work again.
+    /// The workflow that places the track waits, or is at work again.
+    #[signal(name = "child_waits_for")]
+    pub fn child_waits_for(&mut self, ctx: &mut SyncWorkflowContext<Self>, wait: Option<Wait>) {
+        self.shows_wait(ctx, wait);
+    }
+
+    /// The same, as it was said when the rate limit was all there was to wait for.
     #[signal(name = "child_waits")]
     pub fn child_waits(&mut self, ctx: &mut SyncWorkflowContext<Self>, until: Option<Timestamp>) {
-        self.progress.wait(until);
-        ctx.upsert_search_attributes([
-            names::SYNC_STATUS.value_set(self.progress.status.as_str().to_owned())
-        ]);
+        let wait = until.map(|until| Wait {
+            until,
+            reason: SyncError::new(ErrorCode::RateLimited, "Spotify asked to come back later"),
+        });
+        self.shows_wait(ctx, wait);
+    }
+
+    /// What it waits for may be over: it is to look at once.
+    #[signal(name = "wake")]
+    pub async fn wake(ctx: &mut WorkflowContext<Self>) {
+        ctx.state_mut(|sync| sync.times_woken += 1);
+        if let Some(placing) = ctx.state(|sync| sync.progress.placing.clone()) {
+            let waking = ctx.external_workflow(placing, None);
+            // One that has just ended has nothing to be woken for.
+            // Under a token of its own, or it would not reach the undo of a cancelled sync.
+            let options = SignalWorkflowOptions::builder()
+                .cancellation_token(WorkflowCancellationToken::new())
+                .build();
+            let _ = waking.signal(PlaceTrack::wake, (), options).await;
+        }
     }
 }
 
@@ -122,6 +145,13 @@ enum Ended {
 }
 
 impl MusicSync {
+    fn shows_wait(&mut self, ctx: &SyncWorkflowContext<Self>, wait: Option<Wait>) {
+        self.progress.wait(wait);
+        ctx.upsert_search_attributes([
+            names::SYNC_STATUS.value_set(self.progress.status.as_str().to_owned())
+        ]);
+    }
+
     async fn story(ctx: &WorkflowContext<Self>) -> Result<Ended, StepFailure> {
         let playlist_id = Self::find_playlist(ctx).await?;
 
@@ -222,7 +252,12 @@ impl MusicSync {
                 }
                 Err(error) => return Err(internal(&error)),
             }
-            if ctx.timer(pause).await == TimerResult::Cancelled {
+            let token = ctx.cancellation_token();
+            rest(ctx, pause, "another sync's turn".to_owned(), &token, |_| {
+                false
+            })
+            .await;
+            if token.is_cancelled() {
                 return Err(StepFailure::Cancelled { tried: false });
             }
             pause = (pause * 2).min(TURN_LONGEST);
@@ -311,9 +346,13 @@ impl MusicSync {
 }
 
 impl Steps for MusicSync {
-    async fn show_wait(ctx: &WorkflowContext<Self>, until: Option<Timestamp>) {
+    fn is_patient(ctx: &WorkflowContext<Self>) -> bool {
+        ctx.patched(names::PATIENCE_PATCH)
+    }
+
+    async fn show_wait(ctx: &WorkflowContext<Self>, wait: Option<Wait>) {
         let status = ctx.state_mut(|sync| {
-            sync.progress.wait(until);
+            sync.progress.wait(wait);
             sync.progress.status
         });
         ctx.upsert_search_attributes([names::SYNC_STATUS.value_set(status.as_str().to_owned())]);
@@ -321,6 +360,10 @@ impl Steps for MusicSync {
 
     fn count_retries(&mut self, retries: u32) {
         self.progress.retry_count += retries;
+    }
+
+    fn times_woken(&self) -> u32 {
+        self.times_woken
     }
 }
 

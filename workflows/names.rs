@@ -8,6 +8,16 @@ pub const SYNC_QUEUE: &str = "music-sync";
 /// The task queue of dead letters: apart, so that a flood of syncs does not delay a retry.
 pub const DEAD_LETTER_QUEUE: &str = "music-sync-dlq";
 
+/// The task queue of the call budget: apart, so that a flood of syncs does not keep the workers from
+/// learning how often they may call.
+pub const BUDGET_QUEUE: &str = "upstream-budget";
+/// The id of the one workflow that keeps the call budget of this engine.
+pub const BUDGET_ID: &str = "upstream-budget";
+
+/// The patch by which a sync waits for a new sign-in, and for workers that were lost, where it
+/// failed before.
+pub const PATIENCE_PATCH: &str = "patience";
+
 /// Whose sync it is.
 pub const USER_ID: SearchAttributeKey<String> = SearchAttributeKey::keyword("UserId");
 /// The playlist that it fills: the id, or the name until that is looked up.

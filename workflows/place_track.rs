@@ -11,25 +11,26 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use temporalio_macros::{workflow, workflow_methods};
 use temporalio_sdk::{
-    SignalWorkflowOptions, WorkflowCancellationToken, WorkflowContext, WorkflowContextView,
-    WorkflowResult,
+    SignalWorkflowOptions, SyncWorkflowContext, WorkflowCancellationToken, WorkflowContext,
+    WorkflowContextView, WorkflowResult,
 };
 
 use crate::{
     activities::{Activities, Added, Placement},
     error::ErrorCode,
     music_sync::MusicSync,
+    names,
     step::{Before, StepFailure, StepPolicy, Steps, run_step},
-    sync::Step,
+    sync::{Step, Wait},
 };
 
-/// Looking into the playlist before the add. A playlist of 10,000 has 200 pages.
+/// Looking into the playlist before the add. A playlist of 10,000 has 200 pages, each of which waits
+/// for its turn in the budget of calls.
 const LOOK: StepPolicy = StepPolicy {
-    attempt: Duration::from_secs(180),
+    attempt: Duration::from_secs(600),
     heartbeat: Duration::from_secs(5),
     attempts: 5,
     first_retry: Duration::from_secs(1),
@@ -39,7 +40,7 @@ const LOOK: StepPolicy = StepPolicy {
 /// Adding. A repeated attempt looks for what the one before may have done; before that it waits a
 /// moment (see the activity), so that a request whose answer was lost has arrived.
 const ADD: StepPolicy = StepPolicy {
-    attempt: Duration::from_secs(30),
+    attempt: Duration::from_secs(60),
     heartbeat: Duration::from_secs(8),
     attempts: 10,
     first_retry: Duration::from_secs(2),
@@ -48,7 +49,7 @@ const ADD: StepPolicy = StepPolicy {
 
 /// Verifying. Spotify may show an add a moment late.
 const VERIFY: StepPolicy = StepPolicy {
-    attempt: Duration::from_secs(15),
+    attempt: Duration::from_secs(45),
     heartbeat: Duration::from_secs(5),
     attempts: 5,
     first_retry: Duration::from_secs(1),
@@ -104,6 +105,7 @@ pub struct PlaceProgress {
 pub struct PlaceTrack {
     input: PlaceInput,
     progress: PlaceProgress,
+    times_woken: u32,
 }
 
 #[workflow_methods]
@@ -116,6 +118,7 @@ impl PlaceTrack {
                 step: Step::Add,
                 retries: 0,
             },
+            times_woken: 0,
         }
     }
 
@@ -199,6 +202,12 @@ impl PlaceTrack {
         }
     }
 
+    /// What it waits for may be over: it is to look at once.
+    #[signal(name = "wake")]
+    pub fn wake(&mut self, _ctx: &mut SyncWorkflowContext<Self>, _nothing: ()) {
+        self.times_woken += 1;
+    }
+
     /// How far it is.
     #[query(name = "progress")]
     pub fn progress(&self, _ctx: &WorkflowContextView) -> PlaceProgress {
@@ -238,8 +247,12 @@ fn left_behind(failure: &StepFailure) -> String {
 }
 
 impl Steps for PlaceTrack {
+    fn is_patient(ctx: &WorkflowContext<Self>) -> bool {
+        ctx.patched(names::PATIENCE_PATCH)
+    }
+
     /// The wait is shown by the sync that waits for this workflow.
-    async fn show_wait(ctx: &WorkflowContext<Self>, until: Option<Timestamp>) {
+    async fn show_wait(ctx: &WorkflowContext<Self>, wait: Option<Wait>) {
         let Some(parent) = ctx.info().parent() else {
             return;
         };
@@ -247,13 +260,26 @@ impl Steps for PlaceTrack {
             .cancellation_token(WorkflowCancellationToken::new())
             .build();
         // A sync that was terminated has nobody to show the wait to.
-        let _ = ctx
-            .external_workflow(parent.workflow_id(), None)
-            .signal(MusicSync::child_waits, until, options)
-            .await;
+        let parent = ctx.external_workflow(parent.workflow_id(), None);
+        let _ = match wait {
+            Some(wait) if wait.reason.code != ErrorCode::RateLimited => {
+                parent
+                    .signal(MusicSync::child_waits_for, Some(wait), options)
+                    .await
+            }
+            // As it was always said, so that a sync on an older worker understands.
+            wait => {
+                let until = wait.map(|wait| wait.until);
+                parent.signal(MusicSync::child_waits, until, options).await
+            }
+        };
     }
 
     fn count_retries(&mut self, retries: u32) {
         self.progress.retries += retries;
+    }
+
+    fn times_woken(&self) -> u32 {
+        self.times_woken
     }
 }

@@ -9,6 +9,7 @@ use temporalio_sdk::{WorkflowContext, WorkflowContextView, WorkflowResult};
 use crate::{
     activities::Activities,
     step::{StepPolicy, Steps, run_step},
+    sync::Wait,
     upstream::Playlist,
 };
 
@@ -45,9 +46,18 @@ impl PlaylistReading {
 }
 
 impl Steps for PlaylistReading {
-    async fn show_wait(ctx: &WorkflowContext<Self>, until: Option<Timestamp>) {
-        ctx.state_mut(|reading| reading.waiting_until = until);
+    /// Whoever asked waits for the answer: what will take long is told at once.
+    fn is_patient(_ctx: &WorkflowContext<Self>) -> bool {
+        false
+    }
+
+    async fn show_wait(ctx: &WorkflowContext<Self>, wait: Option<Wait>) {
+        ctx.state_mut(|reading| reading.waiting_until = wait.map(|wait| wait.until));
     }
 
     fn count_retries(&mut self, _retries: u32) {}
+
+    fn times_woken(&self) -> u32 {
+        0
+    }
 }

@@ -1,10 +1,11 @@
-//! One step of a workflow: an activity under its policy, waiting out rate limits on the way.
+//! One step of a workflow: an activity under its policy, waiting out what only time can mend.
 //!
-//! A 429 is not left to the engine's retries. The activity fails at once, the workflow sleeps on a
-//! durable timer until Spotify's time has come, and the step goes on with the attempts it had
-//! left: the wait survives everything, is seen from outside, and burns no attempt.
+//! Three things are not left to the engine's retries: a rate limit, an upstream that is down (its
+//! circuit is open), a sign-in that has ended. The activity fails at once, the workflow sleeps on a
+//! durable timer, and the step goes on with the attempts it had left: the wait survives everything,
+//! is seen from outside, burns no attempt, and is cut short when somebody says that it can be.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Serialize, de::DeserializeOwned};
@@ -13,13 +14,14 @@ use temporalio_common::{
     error::{ActivityExecutionError, ApplicationFailure, IncomingError},
 };
 use temporalio_sdk::{
-    ActivityCancellationType, ActivityOptions, TimerOptions, TimerResult,
+    ActivityCancellationType, ActivityOptions, TimerOptions, WaitConditionOptions,
     WorkflowCancellationToken, WorkflowContext, WorkflowTermination,
 };
 
 use crate::{
     activities::{Attempted, FailedAttempt},
     error::{ErrorCode, SyncError},
+    sync::Wait,
 };
 
 /// How a step is tried.
@@ -29,7 +31,7 @@ pub(crate) struct StepPolicy {
     pub(crate) attempt: Duration,
     /// Time without a heartbeat after which an attempt counts as lost: its process was killed.
     pub(crate) heartbeat: Duration,
-    /// Attempts at most; waits for a rate limit do not count.
+    /// Attempts at most; those that have to wait do not count.
     pub(crate) attempts: u32,
     /// Time before the second attempt; it doubles from attempt to attempt.
     pub(crate) first_retry: Duration,
@@ -75,11 +77,17 @@ where
 
 /// A workflow that shows how far it is.
 pub(crate) trait Steps: Sized + 'static {
-    /// Notes that the workflow waits until then, or is at work again, where it can be seen.
-    async fn show_wait(ctx: &WorkflowContext<Self>, until: Option<Timestamp>);
+    /// Whether it waits for a new sign-in and for lost workers, or fails of them as it used to.
+    fn is_patient(ctx: &WorkflowContext<Self>) -> bool;
+
+    /// Notes what the workflow waits for, or that it is at work again, where it can be seen.
+    async fn show_wait(ctx: &WorkflowContext<Self>, wait: Option<Wait>);
 
     /// Notes that attempts had to be repeated.
     fn count_retries(&mut self, retries: u32);
+
+    /// How often somebody said that a wait may be over.
+    fn times_woken(&self) -> u32;
 }
 
 /// What an attempt is told of those before it.
@@ -87,7 +95,7 @@ pub(crate) trait Steps: Sized + 'static {
 pub(crate) struct Before {
     /// One was made that may have taken effect.
     pub(crate) tried: bool,
-    /// Time has passed in a wait for the rate limit.
+    /// Time has passed in a wait.
     pub(crate) waited: bool,
 }
 
@@ -104,11 +112,13 @@ where
     A: ActivityDefinition<Output = Attempted<T>>,
     T: Serialize + DeserializeOwned + Send + 'static,
 {
-    let (mut used, mut waits) = (0, 0);
+    let mut used = 0;
+    let mut tried = false;
+    let mut waits = Waits::default();
     loop {
         let before = Before {
-            tried: used > 0,
-            waited: waits > 0,
+            tried,
+            waited: waits.count > 0,
         };
         let options = policy.options(policy.attempts - used, token.clone());
         let failure = match ctx
@@ -126,7 +136,10 @@ where
             ActivityFailure::Failed(failed) => failed,
         };
         ctx.state_mut(|workflow| workflow.count_retries(failed.attempt - 1));
-        let Some(seconds) = failed.retry_after_seconds else {
+        // The attempt that has to wait does not count; those before it were real failures.
+        used = (used + failed.attempt - 1).min(policy.attempts - 1);
+        tried |= failed.attempt > 1 || failed.may_have_happened;
+        let Some(wait) = waits.after(ctx, &failed) else {
             // An attempt that fails while it is being cancelled is not repeated by the engine: it
             // is the cancellation that ended the step.
             return Err(match token.is_cancelled() {
@@ -134,13 +147,55 @@ where
                 false => StepFailure::Failed(failed.error),
             });
         };
-        // The attempt that met the limit does not count; those before it were real failures.
-        used = (used + failed.attempt - 1).min(policy.attempts - 1);
-        let wait = Duration::from_secs(seconds).max(shortest_wait(waits));
-        waits += 1;
         if !wait_out(ctx, wait, token).await {
-            return Err(StepFailure::Cancelled { tried: used > 0 });
+            return Err(StepFailure::Cancelled { tried });
         }
+    }
+}
+
+/// How long a step waits for an upstream that is down, from the first wait on, before it gives up.
+const OUTAGE_PATIENCE: SignedDuration = SignedDuration::from_hours(24);
+/// The first wait for a sign-in, and for a worker that was lost.
+const FIRST_WAIT: Duration = Duration::from_secs(5);
+
+/// The waits of one step.
+#[derive(Default)]
+struct Waits {
+    count: u32,
+    down_since: Option<Timestamp>,
+}
+
+impl Waits {
+    /// The wait that this failure asks for; none if it is one that ends the step.
+    fn after<W: Steps>(
+        &mut self,
+        ctx: &WorkflowContext<W>,
+        failed: &FailedAttempt,
+    ) -> Option<Wait> {
+        let now = now(ctx);
+        let asked = failed.retry_after_seconds.map(Duration::from_secs);
+        let waits_for_people = matches!(
+            failed.error.code,
+            ErrorCode::RateLimited | ErrorCode::AuthExpired
+        );
+        if waits_for_people {
+            self.down_since = None;
+        } else if now.duration_since(*self.down_since.get_or_insert(now)) >= OUTAGE_PATIENCE {
+            return None;
+        }
+        let time = match failed.error.code {
+            ErrorCode::AuthExpired if W::is_patient(ctx) => FIRST_WAIT,
+            // Attempts that were lost with their workers: the upstream itself has said nothing.
+            _ if failed.lost && W::is_patient(ctx) => FIRST_WAIT,
+            _ => asked?,
+        };
+        let time = time.max(shortest_wait(self.count));
+        self.count += 1;
+        let until = now.saturating_add(SignedDuration::try_from(time).unwrap_or_default());
+        Some(Wait {
+            until: until.unwrap_or(Timestamp::MAX),
+            reason: failed.error.clone(),
+        })
     }
 }
 
@@ -154,18 +209,44 @@ fn shortest_wait(waits_before: u32) -> Duration {
 /// Whether the wait came to its end; it did not if the step was cancelled.
 async fn wait_out<W: Steps>(
     ctx: &WorkflowContext<W>,
-    wait: Duration,
+    wait: Wait,
     token: &WorkflowCancellationToken,
 ) -> bool {
-    let until = now(ctx).saturating_add(SignedDuration::try_from(wait).unwrap_or_default());
-    W::show_wait(ctx, Some(until.unwrap_or(Timestamp::MAX))).await;
-    let timer = TimerOptions::builder(wait)
-        .cancellation_token(token.clone())
-        .summary("rate limit".to_owned())
-        .build();
-    let ended = ctx.timer(timer).await;
+    let left = wait.until.duration_since(now(ctx)).unsigned_abs();
+    let summary = wait.reason.code.to_string();
+    let woken = ctx.state(Steps::times_woken);
+    W::show_wait(ctx, Some(wait)).await;
+    rest(ctx, left, summary, token, |workflow: &W| {
+        workflow.times_woken() != woken
+    })
+    .await;
     W::show_wait(ctx, None).await;
-    ended == TimerResult::Fired
+    !token.is_cancelled()
+}
+
+/// Sleeps until the time is over, or the token is cancelled, or the condition holds.
+///
+/// The timer itself is never cancelled: with SDK 1.1.1 one that fires in the very activation in which
+/// it is cancelled breaks the workflow for good ("resolution must have a registered unblocker"). One
+/// that nobody waits for any more does no harm, and ends with the workflow.
+pub(crate) async fn rest<W>(
+    ctx: &WorkflowContext<W>,
+    time: Duration,
+    summary: String,
+    token: &WorkflowCancellationToken,
+    is_over: impl FnMut(&W) -> bool,
+) {
+    let timer = TimerOptions::builder(time)
+        .cancellation_token(WorkflowCancellationToken::new())
+        .summary(summary)
+        .build();
+    let over = WaitConditionOptions::builder()
+        .cancellation_token(token.clone())
+        .build();
+    temporalio_sdk::workflows::select! {
+        _ = ctx.timer(timer) => {}
+        _ = pin!(ctx.wait_condition_with_options(is_over, over)) => {}
+    }
 }
 
 /// The workflow's own, deterministic time.
@@ -220,6 +301,8 @@ impl From<&ActivityExecutionError> for ActivityFailure {
             FailedAttempt {
                 error,
                 retry_after_seconds: None,
+                may_have_happened: true,
+                lost: failure.as_timeout().is_some(),
                 attempt: 1,
             }
         }))

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    error::SyncError,
+    error::{ErrorCode, SyncError},
     matching::{Match, MatchMethod},
     track::SourceTrack,
 };
@@ -57,9 +57,11 @@ pub enum SyncStatus {
     Running,
     /// Spotify asked to come back later; it goes on by itself.
     WaitingForRateLimit,
+    /// The upstream server is down; it is tried again by itself.
+    WaitingForUpstream,
     /// A match is too uncertain to be made alone.
     WaitingForReview,
-    /// The sign-in has expired.
+    /// The sign-in has ended; it goes on by itself after `segue login`.
     WaitingForSignIn,
     /// Ended: see `success`.
     Completed,
@@ -77,6 +79,7 @@ impl SyncStatus {
         match self {
             Self::Running => "running",
             Self::WaitingForRateLimit => "waiting_for_rate_limit",
+            Self::WaitingForUpstream => "waiting_for_upstream",
             Self::WaitingForReview => "waiting_for_review",
             Self::WaitingForSignIn => "waiting_for_sign_in",
             Self::Completed => "completed",
@@ -97,6 +100,7 @@ impl SyncStatus {
             self,
             Self::Running
                 | Self::WaitingForRateLimit
+                | Self::WaitingForUpstream
                 | Self::WaitingForReview
                 | Self::WaitingForSignIn
         )
@@ -150,9 +154,12 @@ pub struct Progress {
     pub retry_count: u32,
     /// When the sync was started.
     pub started_at: Timestamp,
-    /// While waiting for the rate limit: when it goes on.
+    /// While waiting: when it goes on by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_until: Option<Timestamp>,
+    /// While waiting: what for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_for: Option<SyncError>,
     /// The step that puts the match into the playlist runs as a workflow of its own; this is its
     /// id while it runs, so that a reader can ask it for the finer steps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -169,17 +176,35 @@ impl Progress {
             retry_count: 0,
             started_at,
             waiting_until: None,
+            waiting_for: None,
             placing: None,
         }
     }
 
-    /// Marks the sync as waiting until then, or as at work again.
-    pub(crate) fn wait(&mut self, until: Option<Timestamp>) {
-        self.waiting_until = until;
-        self.status = match until {
-            Some(_) => SyncStatus::WaitingForRateLimit,
-            None => SyncStatus::Running,
-        };
+    /// Marks the sync as waiting, or as at work again.
+    pub(crate) fn wait(&mut self, wait: Option<Wait>) {
+        self.status = wait.as_ref().map_or(SyncStatus::Running, Wait::status);
+        (self.waiting_until, self.waiting_for) = wait.map(|wait| (wait.until, wait.reason)).unzip();
+    }
+}
+
+/// A wait of a step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wait {
+    /// When the step goes on by itself.
+    pub until: Timestamp,
+    /// What it waits for.
+    pub reason: SyncError,
+}
+
+impl Wait {
+    /// The status of a sync that waits so.
+    pub fn status(&self) -> SyncStatus {
+        match self.reason.code {
+            ErrorCode::RateLimited => SyncStatus::WaitingForRateLimit,
+            ErrorCode::AuthExpired => SyncStatus::WaitingForSignIn,
+            _ => SyncStatus::WaitingForUpstream,
+        }
     }
 }
 
@@ -239,6 +264,7 @@ mod tests {
         for status in [
             SyncStatus::Running,
             SyncStatus::WaitingForRateLimit,
+            SyncStatus::WaitingForUpstream,
             SyncStatus::WaitingForReview,
             SyncStatus::WaitingForSignIn,
             SyncStatus::Completed,

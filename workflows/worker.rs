@@ -3,17 +3,23 @@
 use std::time::Duration;
 
 use temporalio_client::Client;
-use temporalio_sdk::{Runtime, Worker, WorkerOptions};
+use temporalio_sdk::{
+    Runtime, Worker, WorkerOptions,
+    runtime::worker_tuner::{FixedSizeSlotSupplier, TunerHolder},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     activities::Activities,
+    call_budget::CallBudget,
     dead_letter::DeadLetter,
+    gate::{self, Gate},
     music_sync::MusicSync,
-    names::{DEAD_LETTER_QUEUE, SYNC_QUEUE},
+    names::{BUDGET_QUEUE, DEAD_LETTER_QUEUE, SYNC_QUEUE},
     place_track::PlaceTrack,
     playlist_reading::PlaylistReading,
-    upstream::Upstream,
+    upstream::{GatedUpstream, Upstream},
+    versions,
 };
 
 /// Time for activities to finish when the worker is told to stop.
@@ -27,43 +33,89 @@ const STICKY_TIMEOUT: Duration = Duration::from_secs(3);
 /// replayed when its next step comes. About 20 kB each.
 const CACHED_WORKFLOWS: usize = 1000;
 
-/// Runs the workers of both task queues until `stop` is cancelled, or one of them fails.
+/// Activities that run at a time. The limiter lets fewer calls through a second than that; those in
+/// line take a slot, and the rest wait in the engine, where waiting costs nothing.
+const ACTIVITIES: usize = 40;
+
+/// Steps of workflows that are taken at a time: the SDK's own number.
+const WORKFLOW_TASKS: usize = 100;
+
+/// How this process works.
+pub struct WorkerSettings {
+    /// How it is called among the workers of the engine.
+    pub member: String,
+    /// The share of new syncs that take a path which is new in this build, 0.0 to 1.0.
+    pub canary: f64,
+    /// The build by which the engine's operator knows this worker, if syncs are to be routed by it.
+    pub version: Option<String>,
+}
+
+/// Runs the workers of all task queues until `stop` is cancelled, or one of them fails.
 ///
 /// # Errors
 /// The engine refused the worker, or the connection is broken for good.
 pub async fn run(
     client: Client,
     upstream: Upstream,
+    gate: Gate,
+    settings: WorkerSettings,
     stop: CancellationToken,
 ) -> Result<(), anyhow::Error> {
     let runtime = Runtime::from_current_tokio(Default::default())?;
+    let activities = Activities::new(GatedUpstream::new(upstream, gate.clone()), stop.clone());
+    let version = settings.version.as_deref();
+    let slots = TunerHolder::builder()
+        .workflow_task_slot_supplier(FixedSizeSlotSupplier::new(WORKFLOW_TASKS))
+        .activity_task_slot_supplier(FixedSizeSlotSupplier::new(ACTIVITIES))
+        .local_activity_task_slot_supplier(FixedSizeSlotSupplier::new(1))
+        .nexus_task_slot_supplier(FixedSizeSlotSupplier::new(1))
+        .build();
     let syncs = WorkerOptions::new(SYNC_QUEUE)
         .register_workflow::<MusicSync>()?
         .register_workflow::<PlaceTrack>()?
         .register_workflow::<PlaylistReading>()?
-        .register_activities(Activities::new(upstream))
+        .register_activities(activities)
         .sticky_queue_schedule_to_start_timeout(STICKY_TIMEOUT)
         .max_cached_workflows(CACHED_WORKFLOWS)
+        .tuner(slots)
+        .patch_activation_callback(versions::canary(settings.canary))
         .graceful_shutdown_period(GRACE)
+        .maybe_deployment_options(versions::deployment(version))
         .build();
     let letters = WorkerOptions::new(DEAD_LETTER_QUEUE)
         .register_workflow::<DeadLetter>()?
         .sticky_queue_schedule_to_start_timeout(STICKY_TIMEOUT)
+        .maybe_deployment_options(versions::deployment(version))
+        .build();
+    let budget = WorkerOptions::new(BUDGET_QUEUE)
+        .register_workflow::<CallBudget>()?
+        .sticky_queue_schedule_to_start_timeout(STICKY_TIMEOUT)
+        .maybe_deployment_options(versions::deployment(version))
         .build();
     let mut syncs = Worker::new(&runtime, client.clone(), syncs)?;
-    let mut letters = Worker::new(&runtime, client, letters)?;
+    let mut letters = Worker::new(&runtime, client.clone(), letters)?;
+    let mut budget = Worker::new(&runtime, client.clone(), budget)?;
 
-    let (stop_syncs, stop_letters) = (syncs.shutdown_handle(), letters.shutdown_handle());
+    let stop_syncs = syncs.shutdown_handle();
+    let stop_letters = letters.shutdown_handle();
+    let stop_budget = budget.shutdown_handle();
     let stopping = async {
         stop.cancelled().await;
         stop_syncs();
         stop_letters();
+        stop_budget();
         Ok::<(), anyhow::Error>(())
+    };
+    let keeping = async {
+        gate::keep(&gate, &client, &settings.member, &stop).await;
+        Ok(())
     };
     tokio::try_join!(
         async { syncs.run().await.map_err(anyhow::Error::from) },
         async { letters.run().await.map_err(anyhow::Error::from) },
+        async { budget.run().await.map_err(anyhow::Error::from) },
         stopping,
+        keeping,
     )?;
     Ok(())
 }

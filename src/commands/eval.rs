@@ -4,7 +4,7 @@
 //! same adapter, the bundled upstream as a real process, the simulated Spotify behind it. Only
 //! nothing is written.
 
-use std::{collections::BTreeSet, fmt::Write as _, path::Path};
+use std::{collections::BTreeSet, fmt::Write as _, fs::File, io::Read, path::Path};
 
 use anyhow::Context;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -23,8 +23,9 @@ const AT_ONCE: usize = 8;
 /// The environment of an upstream that must know nothing but the simulator.
 const NO_STORE: (&str, &str) = ("SEGUE_TOKEN_STORE", "file");
 
+/// A song to find, and what is right.
 #[derive(Debug, Deserialize)]
-struct Row {
+pub(crate) struct Row {
     src_service: String,
     src_title: String,
     src_artist: String,
@@ -59,8 +60,13 @@ pub(super) async fn run(config: &Config, arguments: EvalArgs) -> anyhow::Result<
 }
 
 fn read(file: &Path) -> anyhow::Result<Vec<Row>> {
-    csv::Reader::from_path(file)
-        .with_context(|| format!("{} cannot be read", file.display()))?
+    let opened = File::open(file).with_context(|| format!("{} cannot be read", file.display()))?;
+    rows(opened, file)
+}
+
+/// The songs in this CSV text, which an error calls by the name of its file.
+pub(crate) fn rows(text: impl Read, file: &Path) -> anyhow::Result<Vec<Row>> {
+    csv::Reader::from_reader(text)
         .into_deserialize()
         .enumerate()
         .map(|(index, row)| {
@@ -192,3 +198,6 @@ fn report(judged: &[Judged], requests: usize) -> String {
     );
     text
 }
+
+#[cfg(test)]
+mod properties;

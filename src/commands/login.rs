@@ -4,7 +4,9 @@ use std::process::{Command, Stdio};
 
 use segue_spotify::auth::{LoginOptions, REDIRECT_URI_TO_REGISTER, Settings, TokenStore, login};
 
-use crate::{cli::LoginArgs, config::Config, home::Home, output};
+use segue_workflows::{sync::SyncStatus, waking};
+
+use crate::{cli::LoginArgs, config::Config, engine::Engine, home::Home, output};
 
 pub(super) async fn run(config: &Config, home: &Home, arguments: LoginArgs) -> anyhow::Result<()> {
     let mut settings = Settings::from_env()?;
@@ -36,6 +38,28 @@ pub(super) async fn run(config: &Config, home: &Home, arguments: LoginArgs) -> a
             "Not granted: {}. Syncs that need it will say so.",
             outcome.missing_scopes.join(", ")
         ))?;
+    }
+    go_on_waiting_syncs(config, home).await
+}
+
+/// Syncs that wait for this sign-in go on. Without an engine there are none: it is not started, let
+/// alone fetched, for that.
+async fn go_on_waiting_syncs(config: &Config, home: &Home) -> anyhow::Result<()> {
+    let options = config.engine_options();
+    if !Engine::has_work(home)? {
+        return Ok(());
+    }
+    let woken = match Engine::connect(&options, home).await {
+        Ok(engine) => waking::wake(engine.client(), &[SyncStatus::WaitingForSignIn]).await,
+        Err(error) => Err(error.into()),
+    };
+    match woken {
+        Ok(0) => {}
+        Ok(count) => output::line(format_args!("{count} sync(s) that waited for it go on."))?,
+        // The sign-in itself is done; the syncs look by themselves as well.
+        Err(error) => output::line(format_args!(
+            "Syncs that wait for it go on within some minutes ({error:#})."
+        ))?,
     }
     Ok(())
 }

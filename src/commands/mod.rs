@@ -3,11 +3,12 @@
 mod demo;
 mod doctor;
 mod engine;
-mod eval;
+pub(crate) mod eval;
 mod login;
 mod serve;
 mod sim;
 mod spotify;
+mod torture;
 mod worker;
 
 use std::process::ExitCode;
@@ -43,6 +44,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Spotify => spotify::run(&config, &home).await?,
         Command::Sim(arguments) => sim::run(arguments).await?,
         Command::Eval(arguments) => eval::run(&config, arguments).await?,
+        Command::Torture(arguments) => return torture::run(&config, &home, arguments).await,
         Command::EngineSupervisor(_) => {}
     }
     Ok(ExitCode::SUCCESS)

@@ -2,6 +2,7 @@
 
 use rmcp::{ServiceExt, service::ServerInitializeError};
 use segue_tools::{Engine, EngineState, Segue};
+use segue_workflows::gate::Gate;
 use tokio::sync::watch;
 
 use crate::{config::Config, home::Home, host, shutdown};
@@ -11,8 +12,10 @@ pub(super) async fn run(config: &Config, home: &Home) -> anyhow::Result<()> {
     let (state, engine) = watch::channel(EngineState::Starting(
         "the managed engine is being started".to_owned(),
     ));
+    let gate = Gate::new(config.gate_settings());
     let server = Segue::new(
         Engine::new(engine),
+        gate.clone(),
         config.user.clone(),
         config.match_threshold,
     );
@@ -36,6 +39,6 @@ pub(super) async fn run(config: &Config, home: &Home) -> anyhow::Result<()> {
         stop.cancel();
         ended
     };
-    tokio::try_join!(serving, host::run(config, home, &state, &stop))?;
+    tokio::try_join!(serving, host::run(config, home, &gate, &state, &stop))?;
     Ok(())
 }

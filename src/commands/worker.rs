@@ -1,12 +1,14 @@
 //! `segue worker`: a worker alone, to take a share of the work.
 
 use segue_tools::EngineState;
+use segue_workflows::gate::Gate;
 use tokio::sync::watch;
 
 use crate::{config::Config, home::Home, host, shutdown};
 
 pub(super) async fn run(config: &Config, home: &Home) -> anyhow::Result<()> {
     let stop = shutdown::on_signal();
+    let gate = Gate::new(config.gate_settings());
     let (state, _) = watch::channel(EngineState::Starting("connecting".to_owned()));
-    host::run(config, home, &state, &stop).await
+    host::run(config, home, &gate, &state, &stop).await
 }

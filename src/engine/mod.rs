@@ -129,6 +129,19 @@ impl Engine {
         Ok(Self::new(EngineKind::Managed, parts, health, Some(lease)))
     }
 
+    /// Whether there may be syncs under way: an external server is configured, or the managed engine
+    /// has run before. Nothing is started to find out.
+    ///
+    /// # Errors
+    /// Temporal's settings cannot be read, or the home is not usable.
+    pub fn has_work(home: &Home) -> Result<bool, EngineError> {
+        let external = external::settings(None)?.is_some();
+        Ok(external
+            || files::EngineFiles::new(home.engine_dir()?)
+                .database()
+                .exists())
+    }
+
     fn new(
         kind: EngineKind,
         parts: Parts,

@@ -7,7 +7,7 @@ use crate::support::{CLOCKS, World, ended, song, start, until};
 #[tokio::test]
 async fn a_sync_out_of_attempts_is_kept_and_brought_home_later() {
     let world = World::new().await;
-    let server = world.serve().await;
+    let server = world.serve_impatiently().await;
     world
         .fault(json!({"endpoint": "search", "count": 0, "status": 503}))
         .await;
@@ -76,7 +76,7 @@ async fn a_sync_out_of_attempts_is_kept_and_brought_home_later() {
 #[tokio::test]
 async fn a_dead_letter_survives_a_kill_and_is_discarded_on_request() {
     let world = World::new().await;
-    let server = world.serve().await;
+    let server = world.serve_impatiently().await;
     world
         .fault(json!({"endpoint": "search", "count": 0, "drop": "before"}))
         .await;
@@ -84,7 +84,7 @@ async fn a_dead_letter_survives_a_kill_and_is_discarded_on_request() {
     assert_eq!(ended(&server, &id).await["status"], "dead_lettered");
     server.kill().await.unwrap();
 
-    let server = world.serve().await;
+    let server = world.serve_impatiently().await;
     assert_eq!(ended(&server, &id).await["status"], "dead_lettered");
     let view = server
         .call("cancel_sync", json!({"sync_id": id}))
@@ -177,13 +177,6 @@ async fn what_needs_the_user_fails_at_once_with_its_code_and_its_next_step() {
 
     order("/_sim/tokens", json!({"scopes": []})).await;
     assert_eq!(failed(world.empty()).await, "insufficient_scope");
-
-    order(
-        "/_sim/tokens",
-        json!({"expire_access": true, "revoke_refresh": true}),
-    )
-    .await;
-    assert_eq!(failed(world.empty()).await, "auth_expired");
     assert!(world.in_playlist(world.empty()).is_empty());
     server.end().await.unwrap();
 }

@@ -6,8 +6,8 @@ use std::{collections::BTreeMap, path::PathBuf};
 use futures::TryStreamExt;
 use segue::client::Server;
 use segue_workflows::{
-    dead_letter::DeadLetter, music_sync::MusicSync, place_track::PlaceTrack,
-    playlist_reading::PlaylistReading,
+    call_budget::CallBudget, dead_letter::DeadLetter, music_sync::MusicSync,
+    place_track::PlaceTrack, playlist_reading::PlaylistReading,
 };
 use serde_json::json;
 use temporalio_client::{
@@ -15,7 +15,7 @@ use temporalio_client::{
 };
 use temporalio_sdk::workflow_replayer::{WorkflowReplayer, WorkflowReplayerOptions};
 
-use crate::support::{CLOCKS, World, ended, song, start, until};
+use crate::support::{CLOCKS, World, ended, song, stands, start, until};
 
 fn folder() -> PathBuf {
     concat!(env!("CARGO_MANIFEST_DIR"), "/tests/histories").into()
@@ -27,6 +27,7 @@ fn replayer() -> WorkflowReplayer {
         .and_then(|options| options.register_workflow::<PlaceTrack>())
         .and_then(|options| options.register_workflow::<DeadLetter>())
         .and_then(|options| options.register_workflow::<PlaylistReading>())
+        .and_then(|options| options.register_workflow::<CallBudget>())
         .unwrap()
         .build();
     WorkflowReplayer::new(options).unwrap()
@@ -35,7 +36,7 @@ fn replayer() -> WorkflowReplayer {
 /// Walks every path, and gives the histories under names that say which.
 async fn walk_every_path() -> BTreeMap<String, Vec<u8>> {
     let world = World::new().await;
-    let server = world.serve().await;
+    let server = world.serve_impatiently().await;
     let playlist = world.empty();
     let mut paths: Vec<(&str, String)> = Vec::new();
 
@@ -139,10 +140,52 @@ async fn walk_every_path() -> BTreeMap<String, Vec<u8>> {
         .unwrap();
     paths.push(("discarded", given_up));
     server.call("list_playlists", json!({})).await.unwrap();
+    server.end().await.unwrap();
 
+    paths.extend(walk_the_waits(&world).await);
+    let server = world.serve().await;
     let histories = export(&world, &paths).await;
     server.end().await.unwrap();
     histories
+}
+
+/// The paths of a sync that waits for an upstream that is down, or for a sign-in, before it searches
+/// and before it adds; one of them until its circuit is reset.
+async fn walk_the_waits(world: &World) -> Vec<(&'static str, String)> {
+    let launch = world.launch().with("SEGUE_BREAKER_FAILURES", "1");
+    let server = Server::start(&launch).await.unwrap();
+    let playlist = world.empty();
+    let call =
+        |title: &str, artist: &str| json!({"title": title, "artist": artist, "playlist": playlist});
+    for endpoint in ["search", "add_items"] {
+        world
+            .fault(json!({"endpoint": endpoint, "count": 1, "status": 503}))
+            .await;
+    }
+    let down = start(&server, call("Karma Police", "Radiohead")).await;
+    ended(&server, &down).await;
+
+    world
+        .fault(json!({"endpoint": "playlist_items", "count": 1, "status": 503}))
+        .await;
+    let woken = start(&server, call("Toxic", "Kehlani")).await;
+    stands(&server, &woken, "waiting_for_upstream").await;
+    server.call("reset_circuit", json!({})).await.unwrap();
+    ended(&server, &woken).await;
+
+    world
+        .tokens(json!({"expire_access": true, "revoke_refresh": true}))
+        .await;
+    let signed_out = start(&server, call("Roxanne", "The Police")).await;
+    stands(&server, &signed_out, "waiting_for_sign_in").await;
+    let cancel = json!({"sync_id": signed_out, "wait_seconds": 20});
+    server.call("cancel_sync", cancel).await.unwrap();
+    server.end().await.unwrap();
+    vec![
+        ("upstream_was_down", down),
+        ("woken", woken),
+        ("signed_out_and_cancelled", signed_out),
+    ]
 }
 
 async fn held_and_cancelled(world: &World, server: &Server, endpoint: &str) -> String {
@@ -167,7 +210,7 @@ async fn export(world: &World, paths: &[(&str, String)]) -> BTreeMap<String, Vec
     let closed: Vec<WorkflowExecution> = engine
         .client()
         .list_workflows(
-            "ExecutionStatus != 'Running'",
+            "ExecutionStatus != 'Running' OR WorkflowType = 'CallBudget'",
             WorkflowListOptions::default(),
         )
         .try_collect()
@@ -220,7 +263,13 @@ async fn today_s_histories_replay_and_every_path_has_been_recorded() {
             "{name} was never recorded"
         );
     }
-    for workflow in ["MusicSync", "PlaceTrack", "DeadLetter", "PlaylistReading"] {
+    for workflow in [
+        "MusicSync",
+        "PlaceTrack",
+        "DeadLetter",
+        "PlaylistReading",
+        "CallBudget",
+    ] {
         assert!(
             histories.keys().any(|name| name.starts_with(workflow)),
             "{workflow}"

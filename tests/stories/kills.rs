@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{CLOCKS, World, all, ended, kill, processes, song, start, until};
+use crate::support::{CLOCKS, World, all, ended, engine_of, kill, processes, song, start, until};
 
 /// How long the simulated Spotify holds a request back: longer than the kill takes, shorter than
 /// the time after which an attempt counts as lost.
@@ -189,13 +189,7 @@ async fn the_engine_is_killed_while_it_searches_and_around_the_add() {
             let server = world.serve().await;
             let id = start(&server, song(CLOCKS, world.empty())).await;
             moment.comes(&world).await;
-            let home = world.home.path().display().to_string();
-            let engine: Vec<u32> = processes(None, &home)
-                .into_iter()
-                .filter(|pid| processes(None, "start-dev").contains(pid))
-                .collect();
-            assert_eq!(engine.len(), 1, "one engine");
-            kill(engine[0]);
+            kill(engine_of(&world));
             let view = ended(&server, &id).await;
             assert_once(&world, &view, moment);
             server.end().await.unwrap();

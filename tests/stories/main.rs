@@ -2,7 +2,9 @@
 //! file is a story that a user could tell.
 
 #![expect(clippy::unwrap_used, reason = "a failed test should panic")]
+#![expect(clippy::print_stdout, reason = "figures, shown with --nocapture")]
 
+mod stand_in;
 mod support;
 
 mod bad_input;
@@ -13,11 +15,17 @@ mod doctor;
 mod foreign_upstream;
 mod history_replay;
 mod kills;
+mod lies;
+mod machines;
 mod manifest;
 mod matching_quality;
 mod one_song;
+mod outage;
 mod protocol;
 mod python_client;
 mod rate_limit;
 mod secrets;
+mod sign_in;
+mod torture;
 mod two_assistants;
+mod versions;

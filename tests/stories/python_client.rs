@@ -54,6 +54,8 @@ async fn the_official_python_sdk_syncs_polls_cancels_and_retries() {
         &engine_cache(),
         world.sim.ready(),
     );
+    // The script wants a dead letter, and not to wait for the upstream until it is back.
+    let launch = launch.with("SEGUE_BREAKER_FAILURES", "1000000");
     let mut command = launch.command(&[SCRIPT, PROGRAM, world.sim.url()]).unwrap();
     let told = run(&mut command).await;
     assert!(told.contains("\"the end\""), "{told}");

@@ -5,12 +5,14 @@ use segue_workflows::music_sync::MusicSync;
 use serde_json::json;
 use temporalio_client::{WorkflowFetchHistoryOptions, WorkflowListOptions};
 
-use crate::support::{CLOCKS, World, ended, song, start};
+use crate::support::{CLOCKS, World, ended, song, stands, start};
 
 #[tokio::test]
 async fn no_token_is_in_any_history_log_or_answer() {
     let world = World::new().await;
     let launch = world.launch().with("SEGUE_LOG", "trace,h2=info,hyper=info");
+    // One that runs out of attempts is to become a dead letter, not to wait.
+    let launch = launch.with("SEGUE_BREAKER_FAILURES", "1000000");
     let server = segue::client::Server::start(&launch).await.unwrap();
     let mut told = String::new();
 
@@ -41,7 +43,7 @@ async fn no_token_is_in_any_history_log_or_answer() {
         .and_then(reqwest::Response::error_for_status)
         .unwrap();
     let id = start(&server, song(CLOCKS, world.sim.full_playlist_id())).await;
-    let view = ended(&server, &id).await;
+    let view = stands(&server, &id, "waiting_for_sign_in").await;
     assert_eq!(view["error_code"], "auth_expired", "{view:#}");
     told += &view.to_string();
 

@@ -12,15 +12,20 @@ use segue::{
     config::Config,
     engine::{Engine, EngineOptions},
     home::Home,
+    processes,
 };
 use segue_spotify::sim::{LoggedRequest, Sim, SimOptions};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// The end of every wait. A story that works never comes near it.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(240);
 /// Time between two looks at a condition.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
+
+/// Failures in a row that no story comes to: for those in which a sync is to give up, and not to wait
+/// for an upstream that is down.
+pub(crate) const NEVER_OPENS: &str = "1000000";
 
 /// The program under test.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_segue");
@@ -50,6 +55,24 @@ impl World {
                 .expect("the simulator starts"),
             home: tempfile::tempdir().expect("a temporary folder"),
         }
+    }
+
+    /// Orders something of the simulated Spotify's tokens.
+    pub(crate) async fn tokens(&self, order: Value) {
+        reqwest::Client::new()
+            .post(format!("{}/_sim/tokens", self.sim.url()))
+            .json(&order)
+            .send()
+            .await
+            .and_then(reqwest::Response::error_for_status)
+            .expect("the order is taken");
+    }
+
+    /// A server that gives up instead of waiting for an upstream that is down, so that its syncs
+    /// become dead letters at once.
+    pub(crate) async fn serve_impatiently(&self) -> Server {
+        let launch = self.launch().with("SEGUE_BREAKER_FAILURES", NEVER_OPENS);
+        Server::start(&launch).await.expect("the server starts")
     }
 
     /// How its servers are started. They log what they do, for the failed test to show.
@@ -186,13 +209,28 @@ pub(crate) async fn ended(server: &Server, sync_id: &str) -> Value {
             .call("get_sync_progress", call)
             .await
             .expect("a view");
-        if !matches!(
-            view["status"].as_str(),
-            Some("running" | "waiting_for_rate_limit")
-        ) {
+        let status = view["status"].as_str().expect("a status");
+        if status != "running" && !status.starts_with("waiting_") {
             return view;
         }
         assert!(Instant::now() < until, "the sync does not end: {view:#}");
+    }
+}
+
+/// Waits until the sync has this status, and gives its view.
+pub(crate) async fn stands(server: &Server, sync_id: &str, status: &str) -> Value {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let call = json!({"sync_id": sync_id});
+        let view = server
+            .call("get_sync_progress", call)
+            .await
+            .expect("a view");
+        if view["status"] == status {
+            return view;
+        }
+        assert!(Instant::now() < until, "it is not {status}: {view:#}");
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 
@@ -210,35 +248,21 @@ pub(crate) async fn all<F: Future<Output = ()>>(stories: impl IntoIterator<Item 
     futures::future::join_all(stories).await;
 }
 
-/// The processes that have this text in their command line, and are children of `parent` if that
-/// is given.
-pub(crate) fn processes(parent: Option<u32>, text: &str) -> Vec<u32> {
-    use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System, UpdateKind};
-    let mut system = System::new();
-    let kind = ProcessRefreshKind::nothing().with_cmd(UpdateKind::Always);
-    system.refresh_processes_specifics(ProcessesToUpdate::All, true, kind);
-    system
-        .processes()
-        .values()
-        .filter(|process| process.thread_kind().is_none())
-        .filter(|process| {
-            parent.is_none_or(|id| process.parent().map(sysinfo::Pid::as_u32) == Some(id))
-        })
-        .filter(|process| {
-            process
-                .cmd()
-                .iter()
-                .any(|word| word.to_string_lossy().contains(text))
-        })
-        .map(|process| process.pid().as_u32())
-        .collect()
+/// The process of this world's managed engine.
+pub(crate) fn engine_of(world: &World) -> u32 {
+    let home = world.home.path().display().to_string();
+    let engine = processes::find(None, &["start-dev", &home]);
+    assert_eq!(engine.len(), 1, "one engine");
+    engine[0]
 }
 
 /// `kill -9`.
 pub(crate) fn kill(pid: u32) {
-    use sysinfo::{Pid, ProcessesToUpdate, Signal, System};
-    let mut system = System::new();
-    system.refresh_processes(ProcessesToUpdate::Some(&[Pid::from_u32(pid)]), true);
-    let process = system.process(Pid::from_u32(pid)).expect("it runs");
-    assert_eq!(process.kill_with(Signal::Kill), Some(true));
+    assert!(processes::kill(pid), "it runs");
+}
+
+/// The processes that have this text in their command line, and are children of `parent` if that
+/// is given.
+pub(crate) fn processes(parent: Option<u32>, text: &str) -> Vec<u32> {
+    processes::find(parent, &[text])
 }

@@ -20,9 +20,11 @@ fn names_are_unique_and_descriptions_say_what_for() {
         names.into_iter().collect::<Vec<_>>(),
         [
             "cancel_sync",
+            "get_health",
             "get_sync_progress",
             "list_playlists",
             "list_syncs",
+            "reset_circuit",
             "retry_failed",
             "sync_track"
         ]

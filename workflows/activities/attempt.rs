@@ -9,6 +9,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use temporalio_common::error::ApplicationFailure;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     error::{ErrorCode, SyncError},
@@ -17,6 +18,9 @@ use crate::{
 
 /// Time between heartbeats. The SDK sends no more of them than the heartbeat timeout needs.
 const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// Time before another worker gets what one that stops has handed back.
+const HAND_OVER: Duration = Duration::from_millis(200);
 
 /// What an activity answers, and the attempt that it took.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -32,22 +36,62 @@ pub struct Attempted<T> {
 pub struct FailedAttempt {
     /// Why.
     pub error: SyncError,
-    /// With `rate_limited`: seconds that Spotify asked to wait.
+    /// Seconds to wait before the next attempt, when the wait is not the engine's: Spotify asked
+    /// for it, or the circuit is open. Such an attempt does not count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_seconds: Option<u64>,
+    /// Whether it may have taken effect, though it failed.
+    #[serde(default)]
+    pub may_have_happened: bool,
+    /// Its worker was lost on the way, or stopped: the upstream itself has said nothing.
+    #[serde(default)]
+    pub lost: bool,
     /// The attempt that failed, from 1.
     pub attempt: u32,
 }
 
-/// Runs a call that changes nothing: a cancelled workflow drops it.
+/// Runs a call that changes nothing: a cancelled workflow drops it, and a worker that stops hands it
+/// back, once the time it gives to what is under way is over.
 pub(super) async fn reading<T>(
     ctx: &ActivityContext,
+    stopping: &CancellationToken,
     call: impl Future<Output = Result<T, UpstreamError>>,
 ) -> Result<Attempted<T>, ActivityError> {
+    let call = async {
+        call.await.map_err(|error| UpstreamError {
+            changes_nothing: true,
+            ..error
+        })
+    };
     tokio::select! {
         result = heartbeating(ctx, call) => result,
-        () = ctx.cancelled() => Err(ActivityError::cancelled()),
+        () = ctx.cancelled() => Err(match stopping.is_cancelled() {
+            true => handed_back(ctx.info().attempt),
+            false => ActivityError::cancelled(),
+        }),
     }
+}
+
+/// The failure by which the engine gives the activity to another worker at once.
+fn handed_back(attempt: u32) -> ActivityError {
+    let error = SyncError::new(
+        ErrorCode::UpstreamUnavailable,
+        "the worker that was at it stopped",
+    );
+    let details = FailedAttempt {
+        error: error.clone(),
+        retry_after_seconds: None,
+        may_have_happened: false,
+        lost: true,
+        attempt,
+    };
+    ActivityError::application(
+        ApplicationFailure::builder(error)
+            .type_name("worker_stopping".to_owned())
+            .next_retry_delay(HAND_OVER)
+            .details(details)
+            .build(),
+    )
 }
 
 /// Runs a call that may change the playlist. It is never dropped half way: a cancelled workflow
@@ -99,13 +143,16 @@ async fn heartbeating<T>(
 }
 
 /// The failure that the engine records. Its type is the stable code; it is retried by the engine
-/// unless the code says that no retry can help. A rate limit is not retried by the engine either:
-/// the workflow waits for it, so that the wait is seen and burns no attempt.
+/// unless the code says that no retry can help. A rate limit and an open circuit are not retried by
+/// the engine either: the workflow waits for them, so that the wait is seen and burns no attempt.
 fn failure(error: UpstreamError, attempt: u32) -> ActivityError {
-    let retried = error.code.is_retryable() && error.code != ErrorCode::RateLimited;
+    let waited_out = error.code == ErrorCode::RateLimited || error.retry_after_seconds.is_some();
+    let retried = error.code.is_retryable() && !waited_out;
     let details = FailedAttempt {
         error: SyncError::new(error.code, error.message.clone()),
         retry_after_seconds: error.retry_after_seconds,
+        may_have_happened: error.may_have_happened(),
+        lost: false,
         attempt,
     };
     let code = error.code.as_str().to_owned();

@@ -1,6 +1,6 @@
 //! The activities: every call of an upstream that a workflow makes, one method each.
 //!
-//! They share one [`Upstream`], and each does at most one thing that has an effect. When an
+//! They share one [`GatedUpstream`], and each does at most one thing that has an effect. When an
 //! attempt may be repeated, how often and how soon, is not theirs to say: the policy stands beside
 //! the step in the workflow.
 
@@ -12,6 +12,7 @@ use std::{sync::Arc, time::Duration};
 use serde::{Deserialize, Serialize};
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
+use tokio_util::sync::CancellationToken;
 
 pub use self::attempt::{Attempted, FailedAttempt};
 use self::{
@@ -22,21 +23,23 @@ use crate::{
     error::ErrorCode,
     matching::Query,
     track::Candidate,
-    upstream::{Playlist, Presence, Upstream, UpstreamError},
+    upstream::{GatedUpstream, Playlist, Presence, UpstreamError},
 };
 
 /// The activities, on one upstream server.
 pub struct Activities {
-    upstream: Upstream,
+    upstream: GatedUpstream,
     adds: InFlight,
+    stopping: CancellationToken,
 }
 
 impl Activities {
-    /// The activities on this upstream.
-    pub fn new(upstream: Upstream) -> Self {
+    /// The activities on this upstream, of a worker that ends when `stopping` is cancelled.
+    pub fn new(upstream: GatedUpstream, stopping: CancellationToken) -> Self {
         Self {
             upstream,
             adds: InFlight::default(),
+            stopping,
         }
     }
 }
@@ -83,15 +86,24 @@ pub enum Added {
 /// before a second attempt, a request whose answer was lost has 5 s at least to arrive.
 const SETTLE: Duration = Duration::from_secs(2);
 
-/// Time that an add needs at most: the bundled upstream gives up its HTTP request after 20 s. With
+/// Time that a change needs at most: the bundled upstream gives up its HTTP request after 20 s. With
 /// less than that left of its attempt none is begun, so that none outlives its attempt.
-const ADD_NEEDS: Duration = Duration::from_secs(20);
+const CHANGE_NEEDS: Duration = Duration::from_secs(20);
 
 /// What an undo came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TakenOut {
     /// Whether there was anything to take out.
     pub was_there: bool,
+}
+
+impl Activities {
+    /// Whether the track is in the playlist.
+    async fn present(&self, place: &Placement) -> Result<Presence, UpstreamError> {
+        self.upstream
+            .contains(&place.playlist_id, &place.track_uri, place.look_from)
+            .await
+    }
 }
 
 #[activities]
@@ -103,7 +115,7 @@ impl Activities {
         ctx: ActivityContext,
         query: Query,
     ) -> Result<Attempted<Vec<Candidate>>, ActivityError> {
-        reading(&ctx, async {
+        reading(&ctx, &self.stopping, async {
             match &query {
                 Query::Isrc(isrc) => self.upstream.search_isrc(isrc).await,
                 Query::Text(text) => self.upstream.search(text).await,
@@ -119,7 +131,7 @@ impl Activities {
         ctx: ActivityContext,
         name: String,
     ) -> Result<Attempted<Playlist>, ActivityError> {
-        reading(&ctx, async {
+        reading(&ctx, &self.stopping, async {
             let named: Vec<Playlist> = self
                 .upstream
                 .playlists()
@@ -138,7 +150,7 @@ impl Activities {
         self: Arc<Self>,
         ctx: ActivityContext,
     ) -> Result<Attempted<Vec<Playlist>>, ActivityError> {
-        reading(&ctx, self.upstream.playlists()).await
+        reading(&ctx, &self.stopping, self.upstream.playlists()).await
     }
 
     /// Looks whether the track is in the playlist.
@@ -148,12 +160,7 @@ impl Activities {
         ctx: ActivityContext,
         place: Placement,
     ) -> Result<Attempted<Presence>, ActivityError> {
-        reading(
-            &ctx,
-            self.upstream
-                .contains(&place.playlist_id, &place.track_uri, place.look_from),
-        )
-        .await
+        reading(&ctx, &self.stopping, self.present(&place)).await
     }
 
     /// Adds the track, unless an earlier attempt already did.
@@ -165,37 +172,34 @@ impl Activities {
     ) -> Result<Attempted<Added>, ActivityError> {
         let tried_before = place.tried_before || ctx.info().attempt > 1;
         // Up to here nothing is changed, so a cancellation may still drop it.
-        let looked = reading(&ctx, async {
+        let looked = reading(&ctx, &self.stopping, async {
             let alone = self.adds.alone_at(place.key()).await;
-            if !tried_before && !place.waited_before {
-                return Ok((alone, false));
+            let mut present = false;
+            if tried_before || place.waited_before {
+                if tried_before {
+                    attempt::pause(SETTLE).await;
+                }
+                let seen = self.present(&place).await?;
+                present = seen.present;
             }
-            if tried_before {
-                attempt::pause(SETTLE).await;
+            if present {
+                return Ok((alone, None));
             }
-            let seen = self
-                .upstream
-                .contains(&place.playlist_id, &place.track_uri, place.look_from)
-                .await?;
-            if attempt::time_left(&ctx) < ADD_NEEDS {
-                return Err(UpstreamError::new(
-                    ErrorCode::UpstreamUnavailable,
-                    "looking into the playlist took so long that no time was left to add",
-                ));
-            }
-            Ok((alone, seen.present))
+            let leave = self.upstream.leave_to_change().await?;
+            in_time(&ctx, "add")?;
+            Ok((alone, Some(leave)))
         })
         .await?;
-        let (_alone, present) = looked.value;
+        let (_alone, leave) = looked.value;
         writing(&ctx, async {
-            if present {
+            let Some(leave) = leave else {
                 return Ok(match tried_before {
                     true => Added::ByEarlierAttempt,
                     false => Added::BySomebodyElse,
                 });
-            }
+            };
             self.upstream
-                .add(&place.playlist_id, &place.track_uri)
+                .add(leave, &place.playlist_id, &place.track_uri)
                 .await?;
             Ok(Added::Now)
         })
@@ -210,11 +214,8 @@ impl Activities {
         ctx: ActivityContext,
         place: Placement,
     ) -> Result<Attempted<()>, ActivityError> {
-        reading(&ctx, async {
-            let seen = self
-                .upstream
-                .contains(&place.playlist_id, &place.track_uri, place.look_from)
-                .await?;
+        reading(&ctx, &self.stopping, async {
+            let seen = self.present(&place).await?;
             if seen.present {
                 return Ok(());
             }
@@ -235,13 +236,12 @@ impl Activities {
     ) -> Result<Attempted<TakenOut>, ActivityError> {
         writing(&ctx, async {
             let _alone = self.adds.alone_at(place.key()).await;
-            let seen = self
-                .upstream
-                .contains(&place.playlist_id, &place.track_uri, place.look_from)
-                .await?;
+            let seen = self.present(&place).await?;
             if seen.present {
+                let leave = self.upstream.leave_to_change().await?;
+                in_time(&ctx, "remove")?;
                 self.upstream
-                    .remove(&place.playlist_id, &place.track_uri)
+                    .remove(leave, &place.playlist_id, &place.track_uri)
                     .await?;
             }
             Ok(TakenOut {
@@ -250,6 +250,17 @@ impl Activities {
         })
         .await
     }
+}
+
+/// Whether there is time left for a change.
+fn in_time(ctx: &ActivityContext, change: &str) -> Result<(), UpstreamError> {
+    if attempt::time_left(ctx) >= CHANGE_NEEDS {
+        return Ok(());
+    }
+    Err(UpstreamError::new(
+        ErrorCode::UpstreamUnavailable,
+        format!("looking into the playlist took so long that no time was left to {change}"),
+    ))
 }
 
 fn only_one(name: &str, named: Vec<Playlist>) -> Result<Playlist, UpstreamError> {

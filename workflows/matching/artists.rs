@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use super::normalise::{compact, fold, similarity, transliterate};
+use super::normalise::{MAX_CHARS, compact, fold, similarity, transliterate};
 
 /// Artists, folded and in Latin letters.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -99,6 +99,10 @@ impl Artists {
 
 /// More artists than this are not read: musicals list their whole cast.
 const MAX_ARTISTS: usize = 40;
+
+/// More names than this are not kept. Every name of one side is compared with every name of the
+/// other, so an answer made of commas would hold up the workflow for minutes.
+pub const MAX_NAMES: usize = 100;
 
 /// How well the artists agree: 0.0 to 1.0. `guests` are names that the candidate's title gives.
 ///
@@ -200,6 +204,7 @@ fn name(raw: &str) -> String {
 
 /// The pieces of a joined text, or nothing if it is one name.
 fn split(text: &str) -> Vec<String> {
+    let text: String = text.chars().take(MAX_CHARS).collect();
     let mut marked = format!(" {} ", text.to_lowercase());
     for separator in SEPARATORS {
         marked = marked.replace(separator, " \u{1} ");
@@ -214,7 +219,7 @@ fn split(text: &str) -> Vec<String> {
 }
 
 fn push(list: &mut Vec<String>, name: String) {
-    if !list.contains(&name) {
+    if list.len() < MAX_NAMES && !list.contains(&name) {
         list.push(name);
     }
 }

@@ -46,8 +46,8 @@ impl Decision {
 /// workflow's history.
 pub const MAX_RANKED: usize = 10;
 
-/// Two confidences closer than this are equal: smaller differences are artefacts of rounding.
-const EQUAL: f64 = 1e-9;
+/// The step in which confidences are compared: smaller differences are artefacts of rounding.
+const STEP: f64 = 1e-9;
 
 /// Ranks the candidates, and takes the best if it reaches the threshold and has no rival.
 ///
@@ -115,18 +115,15 @@ fn rank(m: &Match) -> f64 {
 }
 
 /// Better first: the more confident; at equal confidence a shared ISRC, then the better text.
-fn by_score(a: &Match, b: &Match) -> Ordering {
+///
+/// In whole steps, because "nearly equal" is no order: with a near b and b near c, but not a near
+/// c, sorting may panic.
+pub(super) fn by_score(a: &Match, b: &Match) -> Ordering {
     let parts = |m: &Match| {
         let p = &m.score.parts;
         p.title + p.artist + p.album.unwrap_or_default()
     };
-    let more = |x: f64, y: f64| {
-        if (x - y).abs() < EQUAL {
-            Ordering::Equal
-        } else {
-            y.total_cmp(&x)
-        }
-    };
+    let more = |x: f64, y: f64| (y / STEP).round().total_cmp(&(x / STEP).round());
     let by_text = |m: &Match| m.score.method != MatchMethod::Isrc;
     more(rank(a), rank(b))
         .then_with(|| by_text(a).cmp(&by_text(b)))

@@ -30,6 +30,9 @@ pub mod title;
 pub mod version;
 mod vocabulary;
 
+#[cfg(test)]
+mod properties;
+
 pub use decide::{Decision, Match, best};
 pub use find::find_match;
 pub use queries::{Query, ladder};

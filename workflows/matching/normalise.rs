@@ -94,17 +94,21 @@ fn is_initial(letters: &[char], i: usize) -> bool {
 
 /// A folded text in Latin letters: Cyrillic, Greek, kana, Hangul and Chinese are spelt out.
 ///
-/// Chinese comes out in pinyin, so that traditional and simplified characters meet.
+/// Chinese comes out in pinyin, so that traditional and simplified characters meet. A character can
+/// become a whole word, so the result is cut at [`MAX_CHARS`] once more.
 pub fn transliterate(folded: &str) -> String {
     if folded.is_ascii() {
         return folded.to_owned();
     }
     let latin = deunicode::deunicode_with_tofu(folded, " ").to_lowercase();
-    latin
+    let mut words = latin
         .split(|c: char| !c.is_ascii_alphanumeric())
         .filter(|word| !word.is_empty())
         .collect::<Vec<_>>()
-        .join(" ")
+        .join(" ");
+    words.truncate(MAX_CHARS);
+    words.truncate(words.trim_end().len());
+    words
 }
 
 /// Whether a text has letters and none of them is Latin.

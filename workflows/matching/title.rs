@@ -22,6 +22,9 @@ pub struct Title {
     pub literal: String,
 }
 
+/// More subtitles or guests than this are not kept: each is compared with each of the other side.
+pub const MAX_PARTS: usize = 16;
+
 /// Words that announce guests.
 const GUEST_WORDS: &[&str] = &["feat", "ft", "featuring", "with", "con", "avec", "w"];
 /// Guest words that may stand in a title without brackets.
@@ -65,6 +68,8 @@ impl Title {
             title.read_part(part);
         }
         title.read_base(base);
+        title.subtitles.truncate(MAX_PARTS);
+        title.features.truncate(MAX_PARTS);
         if title.base.is_empty() {
             // Nothing but brackets: then the brackets are the title.
             title = Title {

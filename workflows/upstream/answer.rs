@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     UpstreamError,
-    profile::{ErrorFields, TrackFields},
+    profile::{ErrorFields, Profile, TrackFields},
     text::clean,
 };
 use crate::{error::ErrorCode, track::Candidate};
@@ -15,10 +15,25 @@ use crate::{error::ErrorCode, track::Candidate};
 const LARGEST: usize = 2_000_000;
 /// Candidates that are taken from one answer; Spotify itself gives at most 10 a search.
 const MOST_CANDIDATES: usize = 50;
+/// Artists that are taken from one track: musicals list their whole cast.
+const MOST_ARTISTS: usize = 100;
 /// Wait that is assumed when a 429 does not say how long. Spotify's window is 30 s.
 const DEFAULT_RETRY_AFTER_SECONDS: u64 = 30;
 /// The longest wait that is believed, in seconds: 48 h. The longest seen in the field was 22 h.
-const LONGEST_RETRY_AFTER_SECONDS: u64 = 48 * 3600;
+pub const LONGEST_RETRY_AFTER_SECONDS: u64 = 48 * 3600;
+
+impl Profile {
+    /// The tracks in the answer of this profile's search tool, or the error that it tells: what
+    /// [`Upstream::search`](super::Upstream::search) makes of an answer.
+    ///
+    /// # Errors
+    /// What the server says went wrong, or an answer that is none.
+    pub fn tracks_in(&self, answer: &CallToolResult) -> Result<Vec<Candidate>, UpstreamError> {
+        let value = read(answer, &self.error)?;
+        let place = self.search.as_ref().map_or("", |tool| &tool.tracks);
+        candidates(list(&value, place)?, &self.track)
+    }
+}
 
 /// The JSON that a tool answered, or the error that it answered.
 pub(super) fn read(result: &CallToolResult, fields: &ErrorFields) -> Result<Value, UpstreamError> {
@@ -122,13 +137,42 @@ pub(super) fn list<'a>(value: &'a Value, pointer: &str) -> Result<&'a [Value], U
 }
 
 /// The candidates among these values. One without a proper id or a title is left out: it could
-/// neither be matched nor added.
-pub(super) fn candidates(values: &[Value], fields: &TrackFields) -> Vec<Candidate> {
-    values
+/// neither be matched nor added. Ids that are wrong on every one are an error, or "nothing found"
+/// would be said of an answer that could not be read.
+pub(super) fn candidates(
+    values: &[Value],
+    fields: &TrackFields,
+) -> Result<Vec<Candidate>, UpstreamError> {
+    let values = &values[..values.len().min(MOST_CANDIDATES)];
+    if !values.is_empty()
+        && values
+            .iter()
+            .all(|value| id_and_uri(value, fields).is_none())
+    {
+        return Err(UpstreamError::bad_answer(
+            "the upstream answered tracks, and none of them has an id of Spotify's form",
+        ));
+    }
+    Ok(values
         .iter()
-        .take(MOST_CANDIDATES)
         .filter_map(|value| candidate(value, fields))
-        .collect()
+        .collect())
+}
+
+fn id_and_uri(value: &Value, fields: &TrackFields) -> Option<(String, String)> {
+    let id = value
+        .pointer(&fields.id)?
+        .as_str()
+        .filter(|id| is_spotify_id(id))?;
+    // One whose URI names something else would be shown as one track and added as another.
+    let told = fields.uri.as_ref().and_then(|uri| value.pointer(uri));
+    if told
+        .and_then(Value::as_str)
+        .is_some_and(|uri| track_id_of(uri) != Some(id))
+    {
+        return None;
+    }
+    Some((id.to_owned(), format!("spotify:track:{id}")))
 }
 
 fn candidate(value: &Value, fields: &TrackFields) -> Option<Candidate> {
@@ -139,22 +183,15 @@ fn candidate(value: &Value, fields: &TrackFields) -> Option<Candidate> {
             .map(clean)
             .filter(|text| !text.is_empty())
     };
-    let id = value
-        .pointer(&fields.id)?
-        .as_str()
-        .filter(|id| is_spotify_id(id))?;
-    let uri = match at(&fields.uri).and_then(Value::as_str) {
-        Some(uri) => track_id_of(uri).map(|_| uri.to_owned())?,
-        None => format!("spotify:track:{id}"),
-    };
+    let (id, uri) = id_and_uri(value, fields)?;
     Some(Candidate {
-        id: id.to_owned(),
+        id,
         uri,
         title: text(&Some(fields.title.clone()))?,
         artists: match value.pointer(&fields.artists) {
-            Some(Value::String(one)) => vec![clean(one)],
-            Some(Value::Array(many)) => many.iter().filter_map(Value::as_str).map(clean).collect(),
-            _ => Vec::new(),
+            Some(Value::Array(many)) => artists(many),
+            Some(one) => artists(std::slice::from_ref(one)),
+            None => Vec::new(),
         },
         album: text(&fields.album),
         duration_ms: at(&fields.duration_ms)
@@ -162,6 +199,16 @@ fn candidate(value: &Value, fields: &TrackFields) -> Option<Candidate> {
             .and_then(|ms| u32::try_from(ms).ok()),
         isrc: text(&fields.isrc),
     })
+}
+
+fn artists(names: &[Value]) -> Vec<String> {
+    names
+        .iter()
+        .filter_map(Value::as_str)
+        .map(clean)
+        .filter(|name| !name.is_empty())
+        .take(MOST_ARTISTS)
+        .collect()
 }
 
 /// Whether the text has the form of Spotify's ids: 22 characters, base 62.
@@ -245,11 +292,15 @@ mod tests {
             "album": "I Am…", "uri": "spotify:track:4uLU6hMCjMI75M1A2tKUQC", "duration_ms": 261_000, "isrc": null});
         let bad_id = json!({"id": "../etc", "name": "X", "artist": "Y"});
         let local = json!({"id": "4uLU6hMCjMI75M1A2tKUQC", "name": "X", "artist": "Y", "uri": "spotify:local:x"});
-        let read = candidates(&[good, bad_id, local], &fields);
+        let read = candidates(&[good, bad_id.clone(), local.clone()], &fields).expect("a list");
         assert_eq!(read.len(), 1);
         assert_eq!(read[0].title, "Halo");
         assert_eq!(read[0].artists, ["Beyoncé"]);
         assert_eq!(read[0].duration_ms, Some(261_000));
+
+        assert_eq!(candidates(&[], &fields), Ok(vec![]));
+        let error = candidates(&[bad_id, local], &fields).expect_err("none can be read");
+        assert_eq!(error.code, ErrorCode::BadUpstreamAnswer);
     }
 
     #[test]

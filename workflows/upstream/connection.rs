@@ -1,25 +1,39 @@
 //! One live connection to an upstream MCP server.
 
-use std::{collections::BTreeSet, process::Stdio, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use rmcp::{
     RoleClient, ServiceError, ServiceExt,
     model::{
-        CallToolRequestParams, CallToolResult, ClientCapabilities, ClientConfig,
-        ErrorCode as RpcCode, Implementation,
+        CallToolRequestParams, CallToolResult, ClientCapabilities, ClientConfig, ClientRequest,
+        ErrorCode as RpcCode, Implementation, ListToolsRequest, PaginatedRequestParams,
+        ServerResult,
     },
     service::RunningService,
-    transport::{StreamableHttpClientTransport, TokioChildProcess},
+    transport::{
+        DynamicTransportError, StreamableHttpClientTransport,
+        streamable_http_client::StreamableHttpClientTransportConfig,
+    },
 };
 use serde_json::{Map, Value};
 use tokio::{process::Command, time::timeout};
 
-use super::{UpstreamError, profile::Profile, text::clean};
+use super::{
+    UpstreamError,
+    bound::{LARGEST_MESSAGE, Overrun},
+    child::ChildServer,
+    profile::Profile,
+    text::clean,
+};
 use crate::error::ErrorCode;
 
 /// Time for the server to start, to answer `initialize` and to list its tools. A Python server
 /// with cold caches was seen to take 5 s.
 const START_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Tools, and pages of them, that a server may list: one that goes on for ever has no others either.
+const MOST_TOOLS: usize = 1_000;
+const MOST_TOOL_PAGES: usize = 50;
 
 /// Secrets of ours that an upstream server has no use for; it gets the rest of the environment,
 /// because that is where its own credentials are.
@@ -64,6 +78,7 @@ impl Endpoint {
             .into_iter();
         let program = words
             .next()
+            .filter(|program| !program.is_empty())
             .ok_or("neither a command line nor an http(s) URL")?;
         Ok(Self::Command {
             program,
@@ -94,7 +109,7 @@ fn file_name(program: &str) -> &str {
 
 /// A server that has said what tools it has, and the profile by which we speak to it.
 pub(super) struct Connection {
-    service: RunningService<RoleClient, ClientConfig>,
+    wire: Wire,
     tools: BTreeSet<String>,
     pub(super) profile: Profile,
 }
@@ -107,6 +122,7 @@ impl Connection {
     ) -> Result<Self, UpstreamError> {
         let label = endpoint.label();
         let opening = async {
+            let mut overrun = None;
             let service = match endpoint {
                 Endpoint::Command { program, args, env } => {
                     let mut command = Command::new(program);
@@ -114,16 +130,17 @@ impl Connection {
                     for secret in KEPT_FROM_UPSTREAM {
                         command.env_remove(secret);
                     }
-                    let (process, _) = TokioChildProcess::builder(command)
-                        .stderr(Stdio::inherit())
-                        .spawn()
-                        .map_err(|error| {
-                            UpstreamError::unavailable(format!("{label} does not start: {error}"))
-                        })?;
+                    let lines = overrun.insert(Overrun::default()).clone();
+                    let process = ChildServer::spawn(command, lines).map_err(|error| {
+                        UpstreamError::unavailable(format!("{label} does not start: {error}"))
+                    })?;
                     client_info().serve(process).await
                 }
                 Endpoint::Url(url) => {
-                    let transport = StreamableHttpClientTransport::from_uri(url.clone());
+                    let config = StreamableHttpClientTransportConfig::with_uri(url.clone())
+                        .max_json_response_size(LARGEST_MESSAGE)
+                        .max_sse_event_size(LARGEST_MESSAGE);
+                    let transport = StreamableHttpClientTransport::from_config(config);
                     client_info().serve(transport).await
                 }
             }
@@ -133,19 +150,14 @@ impl Connection {
                     "{label} cannot be reached, or does not speak MCP"
                 ))
             })?;
-            let tools: BTreeSet<String> = service
-                .list_all_tools()
-                .await
-                .map_err(|error| in_our_words(&label, "tools/list", error))?
-                .into_iter()
-                .map(|tool| tool.name.into_owned())
-                .collect();
+            let wire = Wire { service, overrun };
+            let tools = wire.list_tools(&label).await?;
             let profile = Profile::choose(forced_profile, &tools).map_err(|error| {
                 UpstreamError::new(ErrorCode::CapabilityMissing, format!("{label}: {error}"))
             })?;
             tracing::info!(upstream = %label, profile = %profile.name, tools = tools.len(), "upstream connected");
             Ok(Self {
-                service,
+                wire,
                 tools,
                 profile,
             })
@@ -163,9 +175,25 @@ impl Connection {
         self.tools.contains(tool)
     }
 
+    /// Whether these are the tools that it had when it was connected.
+    pub(super) fn lists(&self, tools: &BTreeSet<String>) -> bool {
+        self.tools == *tools
+    }
+
+    /// The tools that the server has now.
+    pub(super) async fn list_tools(&self, label: &str) -> Result<BTreeSet<String>, UpstreamError> {
+        let listing = timeout(START_TIMEOUT, self.wire.list_tools(label));
+        listing.await.unwrap_or_else(|_| {
+            Err(UpstreamError::unavailable(format!(
+                "{label} did not list its tools within {} s",
+                START_TIMEOUT.as_secs()
+            )))
+        })
+    }
+
     /// Whether the connection is gone.
     pub(super) fn is_closed(&self) -> bool {
-        self.service.is_closed() || self.service.is_transport_closed()
+        self.wire.service.is_closed() || self.wire.service.is_transport_closed()
     }
 
     /// Calls a tool once. The caller decides whether to try again.
@@ -177,9 +205,9 @@ impl Connection {
         limit: Duration,
     ) -> Result<CallToolResult, UpstreamError> {
         let params = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
-        match timeout(limit, self.service.call_tool(params)).await {
+        match timeout(limit, self.wire.service.call_tool(params)).await {
             Ok(Ok(result)) => Ok(result),
-            Ok(Err(error)) => Err(in_our_words(label, tool, error)),
+            Ok(Err(error)) => Err(self.wire.in_our_words(label, tool, error)),
             Err(_) => Err(UpstreamError::unavailable(format!(
                 "{label} did not answer {tool} within {} s",
                 limit.as_secs()
@@ -188,31 +216,107 @@ impl Connection {
     }
 }
 
+/// The client's end of a connection, and what is known of how it broke.
+struct Wire {
+    service: RunningService<RoleClient, ClientConfig>,
+    /// Of a child process; the HTTP transport tells by its errors, if at all.
+    overrun: Option<Overrun>,
+}
+
+impl Wire {
+    /// The names of the server's tools, read within bounds. They are asked for as they are now:
+    /// `rmcp` may answer its own `list_tools` from a cache.
+    async fn list_tools(&self, label: &str) -> Result<BTreeSet<String>, UpstreamError> {
+        let mut tools = BTreeSet::new();
+        let mut cursor = None;
+        for _ in 0..MOST_TOOL_PAGES {
+            let page = PaginatedRequestParams::default().with_cursor(cursor);
+            let request = ClientRequest::ListToolsRequest(ListToolsRequest::with_param(page));
+            let page = match self.service.send_request(request).await {
+                Ok(ServerResult::ListToolsResult(page)) => page,
+                Ok(_) => return Err(no_mcp(label, "tools/list")),
+                Err(error) => return Err(self.in_our_words(label, "tools/list", error)),
+            };
+            tools.extend(page.tools.into_iter().map(|tool| tool.name.into_owned()));
+            cursor = page.next_cursor;
+            if tools.len() > MOST_TOOLS {
+                break;
+            }
+            if cursor.is_none() {
+                return Ok(tools);
+            }
+        }
+        Err(UpstreamError::bad_answer(format!(
+            "{label} lists more than {MOST_TOOLS} tools, or more than {MOST_TOOL_PAGES} pages of \
+             them"
+        )))
+    }
+
+    fn in_our_words(&self, label: &str, tool: &str, error: ServiceError) -> UpstreamError {
+        match error {
+            ServiceError::McpError(error) => {
+                let code = match error.code {
+                    RpcCode::INVALID_PARAMS => ErrorCode::InvalidRequest,
+                    RpcCode::METHOD_NOT_FOUND => ErrorCode::CapabilityMissing,
+                    _ => ErrorCode::UpstreamUnavailable,
+                };
+                UpstreamError::new(
+                    code,
+                    format!("{label} refused {tool}: {}", clean(&error.message)),
+                )
+            }
+            _ if self.overrun.as_ref().is_some_and(Overrun::happened) => too_large(label, tool),
+            ServiceError::TransportSend(error) if is_too_large(&error) => too_large(label, tool),
+            ServiceError::TransportSend(error) if is_no_mcp(&error) => no_mcp(label, tool),
+            ServiceError::UnexpectedResponse => no_mcp(label, tool),
+            // An event stream that was cut off at the bound looks like any other that ended.
+            ServiceError::TransportClosed if self.overrun.is_none() => {
+                UpstreamError::unavailable(format!(
+                    "{label} broke off its answer to {tool}, or it was larger than \
+                     {LARGEST_MESSAGE} bytes"
+                ))
+            }
+            _ => UpstreamError {
+                broke: true,
+                ..UpstreamError::unavailable(format!(
+                    "the connection to {label} broke during {tool}"
+                ))
+            },
+        }
+    }
+}
+
+fn no_mcp(label: &str, tool: &str) -> UpstreamError {
+    UpstreamError::bad_answer(format!(
+        "{label} answered {tool} with something else than MCP"
+    ))
+}
+
+fn too_large(label: &str, tool: &str) -> UpstreamError {
+    UpstreamError::bad_answer(format!(
+        "{label} answered {tool} with more than {LARGEST_MESSAGE} bytes"
+    ))
+}
+
+/// The HTTP transport's errors are of a type whose parameter has no name here. Their words are only
+/// looked at, never passed on: they may repeat an answer.
+fn is_too_large(error: &DynamicTransportError) -> bool {
+    error
+        .error
+        .to_string()
+        .contains("exceeded the maximum size")
+}
+
+fn is_no_mcp(error: &DynamicTransportError) -> bool {
+    let words = error.error.to_string().to_lowercase();
+    words.contains("could not parse") || words.contains("unexpected content type")
+}
+
 fn client_info() -> ClientConfig {
     ClientConfig::new(
         ClientCapabilities::default(),
         Implementation::new("segue", env!("CARGO_PKG_VERSION")),
     )
-}
-
-fn in_our_words(label: &str, tool: &str, error: ServiceError) -> UpstreamError {
-    match error {
-        ServiceError::McpError(error) => {
-            let code = match error.code {
-                RpcCode::INVALID_PARAMS => ErrorCode::InvalidRequest,
-                RpcCode::METHOD_NOT_FOUND => ErrorCode::CapabilityMissing,
-                _ => ErrorCode::UpstreamUnavailable,
-            };
-            UpstreamError::new(
-                code,
-                format!("{label} refused {tool}: {}", clean(&error.message)),
-            )
-        }
-        ServiceError::UnexpectedResponse => {
-            UpstreamError::bad_answer(format!("{label} answered {tool} with something else"))
-        }
-        _ => UpstreamError::unavailable(format!("the connection to {label} broke during {tool}")),
-    }
 }
 
 #[cfg(test)]
@@ -233,7 +337,7 @@ mod tests {
             Endpoint::parse("https://mcp.example/mcp"),
             Ok(Endpoint::Url("https://mcp.example/mcp".into()))
         );
-        for wrong in ["", "uvx 'open", "http://"] {
+        for wrong in ["", "''", "uvx 'open", "http://"] {
             assert!(Endpoint::parse(wrong).is_err(), "{wrong:?}");
         }
     }

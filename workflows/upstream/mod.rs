@@ -3,13 +3,20 @@
 //! The rest of Segue depends on capabilities: search, search by ISRC, look into a playlist, add,
 //! remove, list playlists. A [`Profile`] maps them to one server's tools. The connection is
 //! shared, made on first use and remade after the server died; nothing is tried again here,
-//! because whether a call may be repeated is the workflow's to decide.
+//! because whether a call may be repeated is the workflow's to decide. Activities call it behind the
+//! gate ([`GatedUpstream`]); only what is no sync, such as `segue doctor`, goes past that.
 
 mod answer;
+mod bound;
+mod child;
 mod connection;
 mod error;
+mod gated;
 mod profile;
+#[cfg(test)]
+mod properties;
 mod text;
+mod vanished;
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,9 +26,10 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 pub use self::{
-    answer::{is_spotify_id, track_id_of},
+    answer::{LONGEST_RETRY_AFTER_SECONDS, is_spotify_id, track_id_of},
     connection::Endpoint,
     error::UpstreamError,
+    gated::GatedUpstream,
     profile::{Profile, ProfileError},
     text::clean,
 };
@@ -33,10 +41,6 @@ use crate::{error::ErrorCode, track::Candidate};
 /// bundled upstream gives up its own HTTP request sooner still (20 s), so that after a timeout
 /// here no request of its is on the wire any more.
 const CALL_TIMEOUT: Duration = Duration::from_secs(25);
-/// The largest page that Spotify gives of a playlist.
-const PAGE: u32 = 50;
-/// Entries of a playlist that are read at most: Spotify allows 10,000, with room for growth.
-const MOST_ITEMS: u32 = 20_000;
 /// Playlists that are taken from one answer: Spotify allows about 11,000 a user.
 const MOST_PLAYLISTS: usize = 12_000;
 
@@ -63,6 +67,40 @@ pub struct Presence {
     /// How many entries it has, where the upstream tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total: Option<u32>,
+}
+
+/// What a look at one page found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PageLook {
+    /// Whether the track is anywhere in the playlist.
+    Whole(bool),
+    /// What is on the page.
+    Page(Page),
+}
+
+/// Where a playlist goes on. An entry may take a place without being listed, so that only the
+/// upstream knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NextPage {
+    /// Here.
+    At(u32),
+    /// Nowhere: this page was the last.
+    None,
+    /// The upstream does not tell.
+    Untold,
+}
+
+/// A page of a playlist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Page {
+    /// Whether the track is on it.
+    pub(crate) present: bool,
+    /// Entries on it.
+    pub(crate) entries: u32,
+    /// Entries of the whole playlist, where the upstream tells.
+    pub(crate) total: Option<u32>,
+    /// Where the next page begins.
+    pub(crate) next: NextPage,
 }
 
 /// The upstream server, reached when it is first needed.
@@ -99,7 +137,7 @@ impl Upstream {
             .call(&server, &tool.call, "search", &[("query", query.into())])
             .await?;
         let found = answer::list(&answer, &tool.tracks)?;
-        Ok(answer::candidates(found, &server.profile.track))
+        answer::candidates(found, &server.profile.track)
     }
 
     /// The tracks with this ISRC. A server without a tool for it is asked by Spotify's filter.
@@ -117,17 +155,17 @@ impl Upstream {
             )
             .await?;
         let found = answer::list(&answer, &tool.tracks)?;
-        Ok(answer::candidates(found, &server.profile.track))
+        answer::candidates(found, &server.profile.track)
     }
 
-    /// Whether the track is in the playlist. The page at `from` is read first, because that is
-    /// where an add just made has put it; then the others, until it is found.
-    pub async fn contains(
+    /// Whether the track is on the page of the playlist that begins at `offset`. An upstream that can
+    /// only say whether it is anywhere in the playlist says that.
+    pub(crate) async fn look_at_page(
         &self,
         playlist_id: &str,
         track_uri: &str,
-        from: u32,
-    ) -> Result<Presence, UpstreamError> {
+        offset: u32,
+    ) -> Result<PageLook, UpstreamError> {
         let server = self.connected().await?;
         let Some(tool) = &server.profile.list_items else {
             let tool = wanted(&server.profile.contains, "look into a playlist")?;
@@ -139,59 +177,34 @@ impl Upstream {
                 .call(&server, &tool.call, "look into a playlist", &values)
                 .await?;
             let present = answer.pointer(&tool.present).and_then(Value::as_bool);
-            return match present {
-                Some(present) => Ok(Presence {
-                    present,
-                    total: None,
-                }),
-                None => Err(UpstreamError::bad_answer(
-                    "the upstream does not say whether the track is there",
-                )),
-            };
+            return present.map(PageLook::Whole).ok_or_else(|| {
+                UpstreamError::bad_answer("the upstream does not say whether the track is there")
+            });
         };
-        let (mut offset, mut wrapped, mut last_total) = (from, from == 0, 0);
-        loop {
-            let values = [
-                ("playlist_id", playlist_id.into()),
-                ("offset", offset.into()),
-            ];
-            let answer = self
-                .call(&server, &tool.call, "look into a playlist", &values)
-                .await?;
-            let items = answer::list(&answer, &tool.items)?;
-            let total = answer
-                .pointer(&tool.total)
-                .and_then(Value::as_u64)
-                .map_or(last_total, |total| u32::try_from(total).unwrap_or(u32::MAX));
-            last_total = total;
-            if items
-                .iter()
-                .any(|item| item.pointer(&tool.uri).and_then(Value::as_str) == Some(track_uri))
-            {
-                return Ok(Presence {
-                    present: true,
-                    total: Some(total),
-                });
-            }
-            // A page may be empty or short in the middle; only the total says where the end is.
-            offset = offset.saturating_add(PAGE);
-            if offset >= total.min(MOST_ITEMS) && !wrapped {
-                (offset, wrapped) = (0, true);
-            }
-            if wrapped
-                && offset
-                    >= if from == 0 {
-                        total.min(MOST_ITEMS)
-                    } else {
-                        from
-                    }
-            {
-                return Ok(Presence {
-                    present: false,
-                    total: Some(total),
-                });
-            }
-        }
+        let values = [
+            ("playlist_id", playlist_id.into()),
+            ("offset", offset.into()),
+        ];
+        let answer = self
+            .call(&server, &tool.call, "look into a playlist", &values)
+            .await?;
+        let items = answer::list(&answer, &tool.items)?;
+        let is_it =
+            |item: &Value| item.pointer(&tool.uri).and_then(Value::as_str) == Some(track_uri);
+        let number = |pointer: &str| {
+            let number = answer.pointer(pointer).and_then(Value::as_u64)?;
+            Some(u32::try_from(number).unwrap_or(u32::MAX))
+        };
+        Ok(PageLook::Page(Page {
+            present: items.iter().any(is_it),
+            entries: u32::try_from(items.len()).unwrap_or(u32::MAX),
+            total: number(&tool.total),
+            next: match tool.next.as_deref().map(number) {
+                Some(Some(offset)) => NextPage::At(offset),
+                Some(None) => NextPage::None,
+                None => NextPage::Untold,
+            },
+        }))
     }
 
     /// Adds one track at the end of the playlist: one effectful call, whatever comes of it.
@@ -284,7 +297,10 @@ impl Upstream {
         values: &[(&str, Value)],
     ) -> Result<Value, UpstreamError> {
         if !server.has(&tool.tool) {
-            return Err(missing(capability));
+            let told = None;
+            return Err(self
+                .look_for_tool(server, &tool.tool, capability, told)
+                .await);
         }
         let result = server
             .call(
@@ -295,11 +311,19 @@ impl Upstream {
             )
             .await;
         if let Err(error) = &result
-            && error.code == ErrorCode::UpstreamUnavailable
+            && matches!(
+                error.code,
+                ErrorCode::UpstreamUnavailable | ErrorCode::BadUpstreamAnswer
+            )
         {
             self.forget(server).await;
         }
-        answer::read(&result?, &server.profile.error)
+        match result.and_then(|result| answer::read(&result, &server.profile.error)) {
+            Err(error) if vanished::is_unknown_tool(&error) => Err(self
+                .look_for_tool(server, &tool.tool, capability, Some(error))
+                .await),
+            answer => answer,
+        }
     }
 
     /// Leaves a connection that broke, or on which the server hangs: the next call makes its own.

@@ -45,6 +45,7 @@ pub(crate) struct Tool {
 
 /// A tool that answers tracks: a list at this place, or a single one.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct TrackTool {
     #[serde(flatten)]
     pub(crate) call: Tool,
@@ -53,16 +54,20 @@ pub(crate) struct TrackTool {
 
 /// A tool that answers a page of a playlist.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct ItemsTool {
     #[serde(flatten)]
     pub(crate) call: Tool,
     pub(crate) items: String,
     pub(crate) uri: String,
     pub(crate) total: String,
+    /// Where the next page begins, where the server tells.
+    pub(crate) next: Option<String>,
 }
 
 /// A tool that answers whether a track is in a playlist.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct ContainsTool {
     #[serde(flatten)]
     pub(crate) call: Tool,
@@ -71,6 +76,7 @@ pub(crate) struct ContainsTool {
 
 /// A tool that answers the user's playlists.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct PlaylistsTool {
     #[serde(flatten)]
     pub(crate) call: Tool,
@@ -83,6 +89,7 @@ pub(crate) struct PlaylistsTool {
 
 /// A tool that makes a playlist and answers its id.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct CreateTool {
     #[serde(flatten)]
     pub(crate) call: Tool,
@@ -142,11 +149,19 @@ pub enum ProfileError {
 }
 
 impl Profile {
+    /// Reads a profile.
+    ///
+    /// # Errors
+    /// The text is no profile; the error names the line and the key.
+    pub fn parse(text: &str) -> Result<Self, toml::de::Error> {
+        toml::from_str(text)
+    }
+
     /// The profiles that Segue brings.
     pub fn built_in() -> Vec<Self> {
         BUILT_IN
             .iter()
-            .filter_map(|text| toml::from_str(text).ok())
+            .filter_map(|text| Self::parse(text).ok())
             .collect()
     }
 

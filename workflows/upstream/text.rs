@@ -21,14 +21,20 @@ fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{00AD}'                   // soft hyphen
+            | '\u{034F}'                 // combining grapheme joiner
             | '\u{061C}'                 // Arabic letter mark
-            | '\u{180E}'                 // Mongolian vowel separator
+            | '\u{115F}' | '\u{1160}'    // Hangul fillers
+            | '\u{17B4}' | '\u{17B5}'    // Khmer inherent vowels
+            | '\u{180B}'..='\u{180F}'    // Mongolian variation selectors, vowel separator
             | '\u{200B}'..='\u{200F}'    // zero width, direction marks
             | '\u{202A}'..='\u{202E}'    // direction embeddings and overrides
             | '\u{2060}'..='\u{206F}'    // invisible operators, isolates
+            | '\u{3164}' | '\u{FFA0}'    // Hangul fillers
             | '\u{FE00}'..='\u{FE0F}'    // variation selectors
             | '\u{FEFF}'                 // byte order mark
-            | '\u{FFF9}'..='\u{FFFB}'    // interlinear annotation
+            | '\u{FFF0}'..='\u{FFFB}'    // unassigned but hidden, interlinear annotation
+            | '\u{1BCA0}'..='\u{1BCA3}'  // shorthand format controls
+            | '\u{1D173}'..='\u{1D17A}'  // musical format controls
             | '\u{E0000}'..='\u{E0FFF}') // tags, more variation selectors
 }
 

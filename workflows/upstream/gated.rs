@@ -1,0 +1,157 @@
+//! The upstream as the activities call it: every single call through the gate.
+
+use std::time::Duration;
+
+use super::{NextPage, PageLook, Playlist, Presence, Upstream, UpstreamError};
+use crate::{
+    gate::{Gate, Group, PATIENCE, Pass},
+    track::Candidate,
+};
+
+/// Entries of a playlist that are read at most: Spotify allows 10,000, with room for growth.
+const MOST_ITEMS: u32 = 20_000;
+
+/// How long a page of a playlist waits in line after the first: given up, the pages before it would
+/// be read again.
+const PATIENCE_BETWEEN_PAGES: Duration = Duration::from_secs(120);
+
+/// An upstream behind a gate.
+#[derive(Clone)]
+pub struct GatedUpstream {
+    upstream: Upstream,
+    gate: Gate,
+}
+
+impl GatedUpstream {
+    /// This upstream behind this gate.
+    pub fn new(upstream: Upstream, gate: Gate) -> Self {
+        Self { upstream, gate }
+    }
+
+    /// See [`Upstream::search`].
+    pub async fn search(&self, query: &str) -> Result<Vec<Candidate>, UpstreamError> {
+        self.through(Group::Search, self.upstream.search(query))
+            .await
+    }
+
+    /// See [`Upstream::search_isrc`].
+    pub async fn search_isrc(&self, isrc: &str) -> Result<Vec<Candidate>, UpstreamError> {
+        self.through(Group::Search, self.upstream.search_isrc(isrc))
+            .await
+    }
+
+    /// See [`Upstream::playlists`].
+    pub async fn playlists(&self) -> Result<Vec<Playlist>, UpstreamError> {
+        self.through(Group::Playlist, self.upstream.playlists())
+            .await
+    }
+
+    /// Whether the track is in the playlist. The page at `from` is read first, because that is
+    /// where an add just made has put it; then the others, until it is found.
+    pub(crate) async fn contains(
+        &self,
+        playlist_id: &str,
+        track_uri: &str,
+        from: u32,
+    ) -> Result<Presence, UpstreamError> {
+        let mut offset = from;
+        // First from there to the end, then from the start to there.
+        let mut wrapped = from == 0;
+        let (mut pages, mut last_total, mut shrank) = (0, 0, false);
+        loop {
+            let look = self.upstream.look_at_page(playlist_id, track_uri, offset);
+            let patience = match pages {
+                0 => PATIENCE,
+                _ => PATIENCE_BETWEEN_PAGES,
+            };
+            pages += 1;
+            let pass = self.gate.pass(Group::Playlist, patience).await?;
+            let page = match pass.judge(look.await).await? {
+                PageLook::Whole(present) => {
+                    return Ok(Presence {
+                        present,
+                        total: None,
+                    });
+                }
+                PageLook::Page(page) => page,
+            };
+            // What was behind the page may stand now on one that was read before.
+            shrank |= page.total.is_some_and(|total| total < last_total);
+            last_total = page.total.unwrap_or(last_total);
+            let end = match page.total {
+                Some(total) => total.min(MOST_ITEMS),
+                // Without a total only an empty page is the end.
+                None if page.entries == 0 => offset,
+                None => MOST_ITEMS,
+            };
+            offset = match page.next {
+                NextPage::At(next) if next > offset => next,
+                NextPage::None => end.max(offset),
+                _ if page.entries == 0 && offset < end => {
+                    // What should be on it may be what is looked for.
+                    return Err(UpstreamError::bad_answer(format!(
+                        "the upstream gave an empty page at {offset} of a playlist of {end}"
+                    )));
+                }
+                _ => offset.saturating_add(page.entries),
+            };
+            let over = match (wrapped, from) {
+                (true, 1..) => offset >= from.min(end),
+                _ => offset >= end,
+            };
+            if page.present || over && (wrapped || end == 0) {
+                if shrank && !page.present {
+                    return Err(UpstreamError::unavailable(
+                        "entries were taken out of the playlist while it was read",
+                    ));
+                }
+                return Ok(Presence {
+                    present: page.present,
+                    total: page.total,
+                });
+            }
+            if over {
+                (offset, wrapped) = (0, true);
+            }
+        }
+    }
+
+    /// Leave to change a playlist, waited for before the time for the change begins to run.
+    pub(crate) async fn leave_to_change(&self) -> Result<Pass, UpstreamError> {
+        self.gate.pass(Group::Playlist, PATIENCE).await
+    }
+
+    /// See [`Upstream::add`].
+    pub(crate) async fn add(
+        &self,
+        leave: Pass,
+        playlist_id: &str,
+        track_uri: &str,
+    ) -> Result<(), UpstreamError> {
+        leave
+            .judge(self.upstream.add(playlist_id, track_uri).await)
+            .await
+    }
+
+    /// See [`Upstream::remove`].
+    pub(crate) async fn remove(
+        &self,
+        leave: Pass,
+        playlist_id: &str,
+        track_uri: &str,
+    ) -> Result<(), UpstreamError> {
+        leave
+            .judge(self.upstream.remove(playlist_id, track_uri).await)
+            .await
+    }
+
+    async fn through<T>(
+        &self,
+        group: Group,
+        call: impl Future<Output = Result<T, UpstreamError>>,
+    ) -> Result<T, UpstreamError> {
+        let pass = self.gate.pass(group, PATIENCE).await?;
+        let result = call.await;
+        pass.judge(result).await
+    }
+}

@@ -1,0 +1,38 @@
+//! Telling syncs that what they wait for may be over.
+
+use futures::TryStreamExt;
+use temporalio_client::{Client, WorkflowListOptions, WorkflowSignalOptions};
+
+use crate::{music_sync::MusicSync, names::SYNC_STATUS, sync::SyncStatus};
+
+/// Signals under way at a time.
+const AT_ONCE: usize = 16;
+
+/// Lets every sync with one of these statuses look at once, and gives how many there were. One that
+/// begins to wait at this very moment may be missed; it looks by itself later.
+///
+/// # Errors
+/// The engine could not be asked.
+pub async fn wake(client: &Client, statuses: &[SyncStatus]) -> anyhow::Result<usize> {
+    let statuses: Vec<String> = statuses
+        .iter()
+        .map(|status| format!("'{}'", status.as_str()))
+        .collect();
+    let query = format!(
+        "WorkflowType = 'MusicSync' AND ExecutionStatus = 'Running' AND {} IN ({})",
+        SYNC_STATUS.name(),
+        statuses.join(", ")
+    );
+    let waiting = client.list_workflows(query, WorkflowListOptions::default());
+    let woken = waiting
+        .map_ok(|execution| async move {
+            let sync = client.get_workflow_handle::<MusicSync>(execution.id());
+            // One that ended meanwhile has nothing to be woken for.
+            let signal = sync.signal(MusicSync::wake, (), WorkflowSignalOptions::default());
+            Ok(u32::from(signal.await.is_ok()))
+        })
+        .try_buffer_unordered(AT_ONCE)
+        .try_fold(0, async |sum, one| Ok(sum + one as usize))
+        .await?;
+    Ok(woken)
+}
