@@ -33,6 +33,13 @@ snapshots:
 histories:
     RECORD_HISTORIES=1 cargo test --test stories history_replay::today
 
+# Look for input that breaks a parser at the border (needs nightly Rust and cargo-fuzz)
+fuzz TARGET *OPTIONS:
+    mkdir -p fuzz/found/{{TARGET}}
+    cp Cargo.lock fuzz/Cargo.lock
+    nice cargo +nightly fuzz run --sanitizer none {{TARGET}} fuzz/found/{{TARGET}} fuzz/corpus/{{TARGET}} \
+        -- -max_total_time=600 -rss_limit_mb=1024 -timeout=10 {{OPTIONS}}
+
 # Check licences and advisories (needs cargo-deny)
 deny:
     cargo deny check
