@@ -7,8 +7,7 @@ use segue_workflows::{
     dead_letter::{DeadLetter, LetterClosed},
     matching::{Match, MatchMethod},
     music_sync::MusicSync,
-    names,
-    place_track::PlaceTrack,
+    names, standing,
     sync::{FailedSync, Progress, Step, SyncOutcome, SyncStatus},
 };
 use serde::Serialize;
@@ -115,7 +114,7 @@ pub(crate) async fn read(
     };
     let view = started(sync_id, &described);
     match described.status() {
-        EngineStatus::Running | EngineStatus::Paused => running(client, view).await,
+        EngineStatus::Running | EngineStatus::Paused => running(client, view, &described).await,
         _ => ended(client, view).await,
     }
 }
@@ -218,22 +217,24 @@ async fn forgotten(
     Some(with_failure(client, started(sync_id, &described), failed).await)
 }
 
-async fn running(client: &Client, mut view: SyncView) -> Result<SyncView, ToolError> {
-    let handle = client.get_workflow_handle::<MusicSync>(&view.sync_id);
-    let progress = handle
-        .query(MusicSync::progress, (), WorkflowQueryOptions::default())
+async fn running(
+    client: &Client,
+    mut view: SyncView,
+    described: &WorkflowExecutionDescription,
+) -> Result<SyncView, ToolError> {
+    let progress = standing::of_open_sync(client, described)
         .await
-        .map_err(|error| ToolError::engine_failed("ask the sync for its progress", &error))?;
+        .map_err(|error| ToolError::engine_failed("look at the sync", &error))?;
     if !progress.status.is_open() {
-        // It ended between the two questions; what came of it is in its result.
+        // It is about to end; what came of it is in its result.
         return ended(client, view).await;
     }
-    let (step, more_retries) = finer_step(client, &progress).await;
+    let step = progress.current_step;
     view.status = progress.status;
     view.current_step = Some(step);
     view.steps_completed = step.completed_before();
     view.candidates_found = Some(progress.candidates_found);
-    view.retry_count = progress.retry_count + more_retries;
+    view.retry_count = progress.retry_count;
     view.waiting_until = progress.waiting_until;
     if let Some(reason) = &progress.waiting_for {
         view.error_code = Some(reason.code.as_str().to_owned());
@@ -265,22 +266,6 @@ fn waits(progress: &Progress, until: Timestamp) -> String {
             "Waiting for the upstream server ({reason}); it is tried again by itself at {until:.0}."
         ),
         _ => format!("Waiting for Spotify's rate limit; it goes on by itself at {until:.0}."),
-    }
-}
-
-/// While the track is placed, the workflow that does it knows the step more exactly.
-async fn finer_step(client: &Client, progress: &Progress) -> (Step, u32) {
-    let Some(placing) = &progress.placing else {
-        return (progress.current_step, 0);
-    };
-    let handle = client.get_workflow_handle::<PlaceTrack>(placing);
-    match handle
-        .query(PlaceTrack::progress, (), WorkflowQueryOptions::default())
-        .await
-    {
-        Ok(place) => (place.step, place.retries),
-        // It has just ended, and the sync is about to notice.
-        Err(_) => (progress.current_step, 0),
     }
 }
 

@@ -17,6 +17,7 @@ pub mod music_sync;
 pub mod names;
 pub mod place_track;
 pub mod playlist_reading;
+pub mod standing;
 mod step;
 pub mod sync;
 pub mod track;

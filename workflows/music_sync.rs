@@ -27,6 +27,7 @@ use crate::{
     matching::{Decision, Match, find_match},
     names,
     place_track::{PlaceInput, PlaceTrack, Placed},
+    standing::details_for_placing,
     step::{StepFailure, StepPolicy, Steps, failed_with, now, rest, run_step},
     sync::{FailedSync, PlaylistRef, Progress, Step, SyncInput, SyncOutcome, SyncStatus, Wait},
     track::Candidate,
@@ -94,7 +95,7 @@ impl MusicSync {
         }
     }
 
-    /// How far it is.
+    /// How far it is. For operators: Segue itself asks no sync that is open (see [`standing`](crate::standing)).
     #[query(name = "progress")]
     pub fn progress(&self, _ctx: &WorkflowContextView) -> Progress {
         self.progress.clone()
@@ -147,9 +148,7 @@ enum Ended {
 impl MusicSync {
     fn shows_wait(&mut self, ctx: &SyncWorkflowContext<Self>, wait: Option<Wait>) {
         self.progress.wait(wait);
-        ctx.upsert_search_attributes([
-            names::SYNC_STATUS.value_set(self.progress.status.as_str().to_owned())
-        ]);
+        ctx.upsert_search_attributes(self.progress.attributes());
     }
 
     async fn story(ctx: &WorkflowContext<Self>) -> Result<Ended, StepFailure> {
@@ -240,6 +239,9 @@ impl MusicSync {
                 .workflow_id(id.clone())
                 .cancel_type(ChildWorkflowCancellationType::WaitCancellationCompleted)
                 .parent_close_policy(ParentClosePolicy::RequestCancel)
+                .static_details(details_for_placing(
+                    &ctx.state(|sync| sync.progress.clone()),
+                ))
                 .build();
             match ctx
                 .start_child_workflow(PlaceTrack::run, input.clone(), options)
@@ -320,14 +322,15 @@ impl MusicSync {
     }
 
     fn end(ctx: &WorkflowContext<Self>, status: SyncStatus) {
-        ctx.state_mut(|sync| {
+        let attributes = ctx.state_mut(|sync| {
             sync.progress.wait(None);
             sync.progress.status = status;
             if status == SyncStatus::Completed {
                 sync.progress.current_step = Step::Done;
             }
+            sync.progress.attributes()
         });
-        ctx.upsert_search_attributes([names::SYNC_STATUS.value_set(status.as_str().to_owned())]);
+        ctx.upsert_search_attributes(attributes);
     }
 
     fn count(ctx: &WorkflowContext<Self>, retries: u32) {
@@ -351,11 +354,11 @@ impl Steps for MusicSync {
     }
 
     async fn show_wait(ctx: &WorkflowContext<Self>, wait: Option<Wait>) {
-        let status = ctx.state_mut(|sync| {
+        let attributes = ctx.state_mut(|sync| {
             sync.progress.wait(wait);
-            sync.progress.status
+            sync.progress.attributes()
         });
-        ctx.upsert_search_attributes([names::SYNC_STATUS.value_set(status.as_str().to_owned())]);
+        ctx.upsert_search_attributes(attributes);
     }
 
     fn count_retries(&mut self, retries: u32) {

@@ -32,8 +32,12 @@ pub const ARTIST_NAME: SearchAttributeKey<String> = SearchAttributeKey::keyword(
 /// neither a wait nor a dead letter.
 pub const SYNC_STATUS: SearchAttributeKey<String> = SearchAttributeKey::keyword("SyncStatus");
 
+/// What the sync waits for, and until when: a [`Wait`](crate::sync::Wait) in one line. Empty while it
+/// does not wait.
+pub const SYNC_WAIT: SearchAttributeKey<String> = SearchAttributeKey::keyword("SyncWait");
+
 /// The names of all search attributes, each a Keyword: what an engine must have registered.
-pub fn search_attributes() -> [&'static str; 6] {
+pub fn search_attributes() -> [&'static str; 7] {
     [
         USER_ID.name(),
         PLAYLIST_ID.name(),
@@ -41,6 +45,7 @@ pub fn search_attributes() -> [&'static str; 6] {
         TRACK_NAME.name(),
         ARTIST_NAME.name(),
         SYNC_STATUS.name(),
+        SYNC_WAIT.name(),
     ]
 }
 
@@ -57,6 +62,7 @@ pub fn attribute_value(text: &str) -> String {
 }
 
 const SYNC_PREFIX: &str = "sync-";
+const PLACE_PREFIX: &str = "place-";
 
 /// A new sync id: 122 random bits, so that nobody can guess somebody else's. For clients, never
 /// for workflow code.
@@ -93,7 +99,12 @@ pub fn sync_of_dead_letter(letter_id: &str) -> Option<&str> {
 /// The id of the workflow that puts a track into a playlist. It names both, so that the engine
 /// itself lets only one of them run at a time.
 pub fn place_track_id(playlist_id: &str, track_uri: &str) -> String {
-    format!("place-{playlist_id}-{track_uri}")
+    format!("{PLACE_PREFIX}{playlist_id}-{track_uri}")
+}
+
+/// Whether a workflow of this id puts a track into a playlist.
+pub(crate) fn is_placing(id: &str) -> bool {
+    id.starts_with(PLACE_PREFIX)
 }
 
 /// The id of a reading of a user's playlists.

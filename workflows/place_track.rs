@@ -208,7 +208,8 @@ impl PlaceTrack {
         self.times_woken += 1;
     }
 
-    /// How far it is.
+    /// How far it is. For operators: Segue itself asks no workflow that is open (see
+    /// [`standing`](crate::standing)).
     #[query(name = "progress")]
     pub fn progress(&self, _ctx: &WorkflowContextView) -> PlaceProgress {
         self.progress.clone()

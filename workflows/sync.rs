@@ -3,10 +3,12 @@
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use temporalio_common::search_attributes::SearchAttributeUpdate;
 
 use crate::{
     error::{ErrorCode, SyncError},
     matching::{Match, MatchMethod},
+    names,
     track::SourceTrack,
 };
 
@@ -141,7 +143,7 @@ impl Step {
     }
 }
 
-/// How far a sync is: the answer of the workflow's `progress` query.
+/// How far a sync is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
     /// Where the sync stands.
@@ -161,7 +163,7 @@ pub struct Progress {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<SyncError>,
     /// The step that puts the match into the playlist runs as a workflow of its own; this is its
-    /// id while it runs, so that a reader can ask it for the finer steps.
+    /// id while it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placing: Option<String>,
 }
@@ -181,6 +183,16 @@ impl Progress {
         }
     }
 
+    /// The search attributes by which this is seen from outside.
+    pub(crate) fn attributes(&self) -> [SearchAttributeUpdate; 2] {
+        let wait = self.waiting_until.zip(self.waiting_for.clone());
+        let wait = wait.map(|(until, reason)| Wait { until, reason }.to_line());
+        [
+            names::SYNC_STATUS.value_set(self.status.as_str().to_owned()),
+            names::SYNC_WAIT.value_set(wait.unwrap_or_default()),
+        ]
+    }
+
     /// Marks the sync as waiting, or as at work again.
     pub(crate) fn wait(&mut self, wait: Option<Wait>) {
         self.status = wait.as_ref().map_or(SyncStatus::Running, Wait::status);
@@ -198,6 +210,24 @@ pub struct Wait {
 }
 
 impl Wait {
+    /// The wait in one line that a search attribute can hold: the time, the code, the reason.
+    pub fn to_line(&self) -> String {
+        let Self { until, reason } = self;
+        names::attribute_value(&format!("{until} {} {}", reason.code, reason.message))
+    }
+
+    /// The wait of this line; none if it is not one.
+    pub fn of_line(line: &str) -> Option<Self> {
+        let mut parts = line.splitn(3, ' ');
+        let until = parts.next()?.parse().ok()?;
+        let code = ErrorCode::parse(parts.next()?)?;
+        let message = parts.next().unwrap_or_default();
+        Some(Self {
+            until,
+            reason: SyncError::new(code, message),
+        })
+    }
+
     /// The status of a sync that waits so.
     pub fn status(&self) -> SyncStatus {
         match self.reason.code {
@@ -258,6 +288,32 @@ pub struct FailedSync {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wait_is_read_from_its_line() {
+        let wait = Wait {
+            until: "2026-11-24T10:55:42.466479899Z".parse().expect("a time"),
+            reason: SyncError::new(ErrorCode::UpstreamUnavailable, "the upstream hangs"),
+        };
+        assert_eq!(Wait::of_line(&wait.to_line()), Some(wait.clone()));
+        let long = Wait {
+            reason: SyncError::new(ErrorCode::UpstreamUnavailable, "é".repeat(400)),
+            ..wait
+        };
+        assert!(long.to_line().len() <= 255);
+        assert_eq!(
+            Wait::of_line(&long.to_line()).map(|read| read.until),
+            Some(long.until)
+        );
+        for no_wait in [
+            "",
+            "soon",
+            "2026-11-24T10:55:42Z",
+            "2026-11-24T10:55:42Z what now",
+        ] {
+            assert_eq!(Wait::of_line(no_wait), None, "{no_wait}");
+        }
+    }
 
     #[test]
     fn a_status_is_found_by_the_name_it_serialises_to() {

@@ -19,7 +19,7 @@ use crate::{
     place_track::PlaceTrack,
     playlist_reading::PlaylistReading,
     upstream::{GatedUpstream, Upstream},
-    versions,
+    versions, waking,
 };
 
 /// Time for activities to finish when the worker is told to stop.
@@ -110,12 +110,17 @@ pub async fn run(
         gate::keep(&gate, &client, &settings.member, &stop).await;
         Ok(())
     };
+    let waking = async {
+        waking::wake_when_back(&client, &gate, &stop).await;
+        Ok(())
+    };
     tokio::try_join!(
         async { syncs.run().await.map_err(anyhow::Error::from) },
         async { letters.run().await.map_err(anyhow::Error::from) },
         async { budget.run().await.map_err(anyhow::Error::from) },
         stopping,
         keeping,
+        waking,
     )?;
     Ok(())
 }
