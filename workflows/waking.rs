@@ -1,12 +1,36 @@
 //! Telling syncs that what they wait for may be over.
 
+// None of this runs in a workflow.
+#![expect(clippy::disallowed_methods, reason = "clocks of the worker")]
+
+use std::time::Duration;
+
 use futures::TryStreamExt;
 use temporalio_client::{Client, WorkflowListOptions, WorkflowSignalOptions};
+use tokio_util::sync::CancellationToken;
 
-use crate::{music_sync::MusicSync, names::SYNC_STATUS, sync::SyncStatus};
+use crate::{gate::Gate, music_sync::MusicSync, names::SYNC_STATUS, sync::SyncStatus};
 
 /// Signals under way at a time.
 const AT_ONCE: usize = 16;
+
+/// Time between two times that all are woken: an upstream that comes and goes would keep them all awake.
+const PAUSE: Duration = Duration::from_secs(60);
+
+/// Wakes what waits for the upstream whenever that is back after it was down. By itself a sync that has
+/// waited in vain for long looks only every 15 minutes.
+pub(crate) async fn wake_when_back(client: &Client, gate: &Gate, stop: &CancellationToken) {
+    let waking = async {
+        loop {
+            gate.recovered().await;
+            if let Err(error) = wake(client, &[SyncStatus::WaitingForUpstream]).await {
+                tracing::debug!("the waiting syncs could not be woken: {error:#}");
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    };
+    stop.run_until_cancelled(waking).await;
+}
 
 /// Lets every sync with one of these statuses look at once, and gives how many there were. One that
 /// begins to wait at this very moment may be missed; it looks by itself later.

@@ -43,6 +43,8 @@ pub(super) struct Breaker {
     threshold: u32,
     state: Mutex<Inside>,
     settled: Notify,
+    /// The upstream was down, and is back.
+    pub(super) recovered: Notify,
 }
 
 #[derive(Debug)]
@@ -82,6 +84,7 @@ impl Breaker {
                 last_failure: None,
             }),
             settled: Notify::new(),
+            recovered: Notify::new(),
         }
     }
 
@@ -186,6 +189,7 @@ impl Breaker {
             tracing::warn!(circuit = %self.group, times_opened, "circuit open: the upstream fails");
         } else if closed {
             tracing::warn!(circuit = %self.group, "circuit closed: the upstream is back");
+            self.recovered.notify_one();
         }
     }
 

@@ -221,6 +221,14 @@ impl Gate {
         self.inner.limiter.lift();
     }
 
+    /// Waits until the upstream, which was down, is back.
+    pub(crate) async fn recovered(&self) {
+        tokio::select! {
+            () = self.inner.search.recovered.notified() => {}
+            () = self.inner.playlist.recovered.notified() => {}
+        }
+    }
+
     /// Closes the circuit of this group, or every circuit.
     pub fn reset(&self, group: Option<Group>) {
         for each in Group::ALL {
@@ -330,6 +338,8 @@ fn whole_seconds(time: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt;
+
     use super::*;
 
     fn gate() -> Gate {
@@ -391,7 +401,9 @@ mod tests {
                 .await
                 .expect("the one that tries"),
         );
+        assert!(gate.recovered().now_or_never().is_none());
         assert_eq!(answered(&gate, Group::Search, None).await, None);
         assert_eq!(gate.circuits()[0].state, CircuitState::Closed);
+        assert!(gate.recovered().now_or_never().is_some());
     }
 }

@@ -365,8 +365,8 @@ impl Run {
                     view: Value::Null,
                 });
             }
-            match page["next_page_token"].as_str() {
-                Some(token) => call["page_token"] = json!(token),
+            match page["next_cursor"].as_str() {
+                Some(token) => call["cursor"] = json!(token),
                 None => return Ok(()),
             }
         }
