@@ -6,6 +6,9 @@
 //! pure ([`matching`]) imports neither Temporal nor MCP.
 
 pub mod activities;
+pub mod batch;
+pub mod batch_page;
+pub mod batch_sync;
 pub mod call_budget;
 pub mod dead_letter;
 pub mod error;
@@ -15,12 +18,14 @@ mod hostile;
 pub mod matching;
 pub mod music_sync;
 pub mod names;
+pub mod place_page;
 pub mod place_track;
 pub mod playlist_reading;
 pub mod standing;
 mod step;
 pub mod sync;
 pub mod track;
+mod turn;
 pub mod upstream;
 pub mod versions;
 pub mod waking;

@@ -9,15 +9,12 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use jiff::Timestamp;
-use temporalio_common::error::{
-    ChildWorkflowExecutionError, ChildWorkflowStartError, IncomingError,
-};
 use temporalio_common::search_attributes::SearchAttributes;
 use temporalio_macros::{workflow, workflow_methods};
 use temporalio_sdk::{
     ChildWorkflowCancellationType, ChildWorkflowOptions, ParentClosePolicy, SignalWorkflowOptions,
-    StartChildWorkflowExecutionFailedCause, SyncWorkflowContext, WorkflowCancellationToken,
-    WorkflowContext, WorkflowContextView, WorkflowResult, WorkflowTermination,
+    SyncWorkflowContext, WorkflowCancellationToken, WorkflowContext, WorkflowContextView,
+    WorkflowResult, WorkflowTermination,
 };
 
 use crate::{
@@ -28,9 +25,10 @@ use crate::{
     names,
     place_track::{PlaceInput, PlaceTrack, Placed},
     standing::details_for_placing,
-    step::{StepFailure, StepPolicy, Steps, failed_with, now, rest, run_step},
+    step::{StepFailure, StepPolicy, Steps, failed_with, now, run_step},
     sync::{FailedSync, PlaylistRef, Progress, Step, SyncInput, SyncOutcome, SyncStatus, Wait},
     track::Candidate,
+    turn::{of_child, start_in_turn},
 };
 
 /// Searching, and looking up a playlist by its name.
@@ -41,12 +39,6 @@ const SEARCH: StepPolicy = StepPolicy {
     first_retry: Duration::from_secs(1),
     longest_retry: Duration::from_secs(10),
 };
-
-/// Time before asking again whether another sync of the same track into the same playlist has
-/// ended; it doubles from time to time.
-const TURN_FIRST: Duration = Duration::from_millis(250);
-/// The longest time between two such questions.
-const TURN_LONGEST: Duration = Duration::from_secs(60);
 
 /// See the module.
 #[workflow]
@@ -233,37 +225,8 @@ impl MusicSync {
             track_uri: found.candidate.uri.clone(),
         };
         let id = names::place_track_id(&input.playlist_id, &input.track_uri);
-        let mut pause = TURN_FIRST;
-        let started = loop {
-            let options = ChildWorkflowOptions::builder()
-                .workflow_id(id.clone())
-                .cancel_type(ChildWorkflowCancellationType::WaitCancellationCompleted)
-                .parent_close_policy(ParentClosePolicy::RequestCancel)
-                .static_details(details_for_placing(
-                    &ctx.state(|sync| sync.progress.clone()),
-                ))
-                .build();
-            match ctx
-                .start_child_workflow(PlaceTrack::run, input.clone(), options)
-                .await
-            {
-                Ok(started) => break started,
-                Err(error) if is_taken(&error) => {}
-                Err(error) if error.as_cancelled().is_some() => {
-                    return Err(StepFailure::Cancelled { tried: false });
-                }
-                Err(error) => return Err(internal(&error)),
-            }
-            let token = ctx.cancellation_token();
-            rest(ctx, pause, "another sync's turn".to_owned(), &token, |_| {
-                false
-            })
-            .await;
-            if token.is_cancelled() {
-                return Err(StepFailure::Cancelled { tried: false });
-            }
-            pause = (pause * 2).min(TURN_LONGEST);
-        };
+        let details = details_for_placing(&ctx.state(|sync| sync.progress.clone()));
+        let started = start_in_turn(ctx, || PlaceTrack::run, &input, &id, Some(details)).await?;
         ctx.state_mut(|sync| sync.progress.placing = Some(id));
         let placed = started.result().await;
         ctx.state_mut(|sync| sync.progress.placing = None);
@@ -384,33 +347,6 @@ pub fn attributes_of(sync: &SyncInput, status: SyncStatus) -> SearchAttributes {
         attributes.apply(names::PLAYLIST_NAME.value_set(value(name)));
     }
     attributes
-}
-
-fn is_taken(error: &ChildWorkflowStartError) -> bool {
-    matches!(
-        error,
-        ChildWorkflowStartError::StartFailed {
-            cause: StartChildWorkflowExecutionFailedCause::WorkflowAlreadyExists,
-            ..
-        }
-    )
-}
-
-fn of_child(error: &ChildWorkflowExecutionError) -> StepFailure {
-    if error.as_cancelled().is_some() {
-        return StepFailure::Cancelled { tried: true };
-    }
-    match error.cause() {
-        Some(IncomingError::Application(failure)) => match failure.details::<SyncError>() {
-            Ok(Some(known)) => StepFailure::Failed(known),
-            _ => internal(failure),
-        },
-        _ => internal(error),
-    }
-}
-
-fn internal(error: &impl std::fmt::Display) -> StepFailure {
-    StepFailure::Failed(SyncError::new(ErrorCode::Internal, error.to_string()))
 }
 
 fn of_match(found: Match) -> SyncOutcome {

@@ -18,6 +18,14 @@ pub const BUDGET_ID: &str = "upstream-budget";
 /// failed before.
 pub const PATIENCE_PATCH: &str = "patience";
 
+/// The key in a batch's memo under which its [`BatchProgress`](crate::batch::BatchProgress) stands.
+pub const PROGRESS_MEMO: &str = "progress";
+
+/// The key in a batch's memo under which it stands what became of the rows of a page.
+pub(crate) fn fates_memo(page: u32) -> String {
+    format!("fates-{page}")
+}
+
 /// Whose sync it is.
 pub const USER_ID: SearchAttributeKey<String> = SearchAttributeKey::keyword("UserId");
 /// The playlist that it fills: the id, or the name until that is looked up.
@@ -63,6 +71,7 @@ pub fn attribute_value(text: &str) -> String {
 
 const SYNC_PREFIX: &str = "sync-";
 const PLACE_PREFIX: &str = "place-";
+const PAGE_INFIX: &str = "-page-";
 
 /// A new sync id: 122 random bits, so that nobody can guess somebody else's. For clients, never
 /// for workflow code.
@@ -105,6 +114,21 @@ pub fn place_track_id(playlist_id: &str, track_uri: &str) -> String {
 /// Whether a workflow of this id puts a track into a playlist.
 pub(crate) fn is_placing(id: &str) -> bool {
     id.starts_with(PLACE_PREFIX)
+}
+
+/// The id of the workflow that puts a page of a batch into a playlist: one at a time.
+pub fn place_page_id(playlist_id: &str) -> String {
+    format!("place-{playlist_id}")
+}
+
+/// The id of the workflow that searches a page of a batch, counted from 0.
+pub fn page_id(sync_id: &str, page: u32) -> String {
+    format!("{sync_id}{PAGE_INFIX}{page}")
+}
+
+/// Whether a workflow of this id searches a page of a batch.
+pub(crate) fn is_page(id: &str) -> bool {
+    id.starts_with(SYNC_PREFIX) && id.contains(PAGE_INFIX)
 }
 
 /// The id of a reading of a user's playlists.

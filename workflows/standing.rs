@@ -13,6 +13,9 @@ use temporalio_client::{
 use temporalio_common::protos::temporal::api::workflow::v1::PendingActivityInfo;
 
 use crate::{
+    activities::Searched,
+    batch::{BatchProgress, ROWS_A_PAGE},
+    batch_page::{BatchPage, ROWS_A_SEARCH},
     names,
     place_track::PlaceTrack,
     sync::{Progress, Step, SyncStatus, Wait},
@@ -93,6 +96,73 @@ pub async fn of_open_sync(
         }
     }
     Ok(progress)
+}
+
+/// How far an open batch is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BatchStanding {
+    /// How far it was after the last page; nothing before it has begun.
+    pub progress: Option<BatchProgress>,
+    /// What has become of the rows of each page that is done, a letter each.
+    pub fates: Vec<String>,
+    /// Rows of the page under way that have been searched.
+    pub searched: u32,
+    /// A title that is being searched.
+    pub searching: Option<String>,
+}
+
+/// How far the batch of this description is, which is still open.
+///
+/// # Errors
+/// The engine could not be asked for the page under way.
+pub async fn of_open_batch(
+    client: &Client,
+    batch: &WorkflowExecutionDescription,
+) -> Result<BatchStanding, WorkflowInteractionError> {
+    let mut standing = BatchStanding {
+        progress: batch.memo().get(names::PROGRESS_MEMO).ok().flatten(),
+        fates: (0..)
+            .map_while(|page| batch.memo().get(&names::fates_memo(page)).ok().flatten())
+            .collect(),
+        searched: 0,
+        searching: None,
+    };
+    let attributes = batch.search_attributes();
+    if let Some(progress) = &mut standing.progress {
+        // Waits come and go between two pages.
+        let wait = attributes.get(&names::SYNC_WAIT);
+        progress.wait(wait.as_deref().and_then(Wait::of_line));
+    }
+    let mut pages = batch.raw().pending_children.iter();
+    let Some(page) = pages.find(|child| names::is_page(&child.workflow_id)) else {
+        return Ok(standing);
+    };
+    let page = client.get_workflow_handle::<BatchPage>(&page.workflow_id);
+    let page = match page.describe(WorkflowDescribeOptions::default()).await {
+        Ok(page) => page,
+        // It has just ended, and the batch is about to notice.
+        Err(WorkflowInteractionError::NotFound(_)) => return Ok(standing),
+        Err(error) => return Err(error),
+    };
+    let searches: Vec<Searched> = page
+        .raw()
+        .pending_activities
+        .iter()
+        .map(|activity| {
+            let details = activity.heartbeat_details.as_ref();
+            let first = details.and_then(|details| details.payloads.first());
+            let kept = first.and_then(|payload| serde_json::from_slice(&payload.data).ok());
+            kept.unwrap_or_default()
+        })
+        .collect();
+    let groups = ROWS_A_PAGE / ROWS_A_SEARCH;
+    let ended = groups.saturating_sub(searches.len()) * ROWS_A_SEARCH;
+    let kept: usize = searches.iter().map(|search| search.found.len()).sum();
+    if !searches.is_empty() {
+        standing.searched = (ended + kept).min(ROWS_A_PAGE) as u32;
+    }
+    standing.searching = searches.into_iter().find_map(|search| search.now);
+    Ok(standing)
 }
 
 /// The step whose activity is under way, and how often it had to be repeated.

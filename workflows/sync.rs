@@ -186,11 +186,8 @@ impl Progress {
     /// The search attributes by which this is seen from outside.
     pub(crate) fn attributes(&self) -> [SearchAttributeUpdate; 2] {
         let wait = self.waiting_until.zip(self.waiting_for.clone());
-        let wait = wait.map(|(until, reason)| Wait { until, reason }.to_line());
-        [
-            names::SYNC_STATUS.value_set(self.status.as_str().to_owned()),
-            names::SYNC_WAIT.value_set(wait.unwrap_or_default()),
-        ]
+        let wait = wait.map(|(until, reason)| Wait { until, reason });
+        attributes(self.status, wait.as_ref())
     }
 
     /// Marks the sync as waiting, or as at work again.
@@ -198,6 +195,14 @@ impl Progress {
         self.status = wait.as_ref().map_or(SyncStatus::Running, Wait::status);
         (self.waiting_until, self.waiting_for) = wait.map(|wait| (wait.until, wait.reason)).unzip();
     }
+}
+
+/// The search attributes by which a status and a wait are seen from outside.
+pub(crate) fn attributes(status: SyncStatus, wait: Option<&Wait>) -> [SearchAttributeUpdate; 2] {
+    [
+        names::SYNC_STATUS.value_set(status.as_str().to_owned()),
+        names::SYNC_WAIT.value_set(wait.map(Wait::to_line).unwrap_or_default()),
+    ]
 }
 
 /// A wait of a step.

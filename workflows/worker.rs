@@ -10,12 +10,15 @@ use temporalio_sdk::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    activities::Activities,
+    activities::{Activities, BatchActivities, KEEPING},
+    batch_page::BatchPage,
+    batch_sync::BatchSync,
     call_budget::CallBudget,
     dead_letter::DeadLetter,
     gate::{self, Gate},
     music_sync::MusicSync,
     names::{BUDGET_QUEUE, DEAD_LETTER_QUEUE, SYNC_QUEUE},
+    place_page::PlacePage,
     place_track::PlaceTrack,
     playlist_reading::PlaylistReading,
     upstream::{GatedUpstream, Upstream},
@@ -62,7 +65,9 @@ pub async fn run(
     stop: CancellationToken,
 ) -> Result<(), anyhow::Error> {
     let runtime = Runtime::from_current_tokio(Default::default())?;
-    let activities = Activities::new(GatedUpstream::new(upstream, gate.clone()), stop.clone());
+    let upstream = GatedUpstream::new(upstream, gate.clone());
+    let activities = Activities::new(upstream.clone(), stop.clone());
+    let batch_activities = BatchActivities::new(upstream, stop.clone());
     let version = settings.version.as_deref();
     let slots = TunerHolder::builder()
         .workflow_task_slot_supplier(FixedSizeSlotSupplier::new(WORKFLOW_TASKS))
@@ -74,7 +79,14 @@ pub async fn run(
         .register_workflow::<MusicSync>()?
         .register_workflow::<PlaceTrack>()?
         .register_workflow::<PlaylistReading>()?
+        .register_workflow::<BatchSync>()?
+        .register_workflow::<BatchPage>()?
+        .register_workflow::<PlacePage>()?
         .register_activities(activities)
+        .register_activities(batch_activities)
+        // Or a heartbeat would be held back until shortly before its timeout, and what a search has
+        // found would be kept only then.
+        .max_heartbeat_throttle_interval(KEEPING)
         .sticky_queue_schedule_to_start_timeout(STICKY_TIMEOUT)
         .max_cached_workflows(CACHED_WORKFLOWS)
         .tuner(slots)

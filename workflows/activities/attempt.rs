@@ -7,7 +7,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use temporalio_common::error::ApplicationFailure;
+use temporalio_common::{data_converters::TemporalSerializable, error::ApplicationFailure};
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use tokio_util::sync::CancellationToken;
 
@@ -16,8 +16,10 @@ use crate::{
     upstream::UpstreamError,
 };
 
-/// Time between heartbeats. The SDK sends no more of them than the heartbeat timeout needs.
-const HEARTBEAT: Duration = Duration::from_secs(1);
+/// Time between heartbeats that only say that the attempt is alive.
+const HEARTBEAT: Duration = Duration::from_secs(2);
+/// Time between heartbeats that keep what was done so far: so much is done again after a kill.
+pub(crate) const KEEPING: Duration = Duration::from_millis(100);
 
 /// Time before another worker gets what one that stops has handed back.
 const HAND_OVER: Duration = Duration::from_millis(200);
@@ -57,6 +59,17 @@ pub(super) async fn reading<T>(
     stopping: &CancellationToken,
     call: impl Future<Output = Result<T, UpstreamError>>,
 ) -> Result<Attempted<T>, ActivityError> {
+    reading_on(ctx, stopping, (HEARTBEAT, || ()), call).await
+}
+
+/// The same, of a call that is worth keeping half done: from time to time the engine is given what
+/// `so_far` says, and the next attempt finds it in its heartbeat details.
+pub(super) async fn reading_on<T, D: TemporalSerializable + 'static>(
+    ctx: &ActivityContext,
+    stopping: &CancellationToken,
+    so_far: (Duration, impl Fn() -> D),
+    call: impl Future<Output = Result<T, UpstreamError>>,
+) -> Result<Attempted<T>, ActivityError> {
     let call = async {
         call.await.map_err(|error| UpstreamError {
             changes_nothing: true,
@@ -64,7 +77,7 @@ pub(super) async fn reading<T>(
         })
     };
     tokio::select! {
-        result = heartbeating(ctx, call) => result,
+        result = heartbeating(ctx, so_far, call) => result,
         () = ctx.cancelled() => Err(match stopping.is_cancelled() {
             true => handed_back(ctx.info().attempt),
             false => ActivityError::cancelled(),
@@ -100,7 +113,7 @@ pub(super) async fn writing<T>(
     ctx: &ActivityContext,
     call: impl Future<Output = Result<T, UpstreamError>>,
 ) -> Result<Attempted<T>, ActivityError> {
-    heartbeating(ctx, call).await
+    heartbeating(ctx, (HEARTBEAT, || ()), call).await
 }
 
 /// Waits. An activity may: it is not replayed.
@@ -120,8 +133,9 @@ pub(super) fn time_left(ctx: &ActivityContext) -> Duration {
     }
 }
 
-async fn heartbeating<T>(
+async fn heartbeating<T, D: TemporalSerializable + 'static>(
     ctx: &ActivityContext,
+    (time, so_far): (Duration, impl Fn() -> D),
     call: impl Future<Output = Result<T, UpstreamError>>,
 ) -> Result<Attempted<T>, ActivityError> {
     let attempt = ctx.info().attempt;
@@ -133,10 +147,9 @@ async fn heartbeating<T>(
                     .map(|value| Attempted { value, attempt })
                     .map_err(|error| failure(error, attempt));
             }
-            () = pause(HEARTBEAT) => {
-                // A heartbeat without details cannot fail to be written down; that it may not
-                // arrive is what the heartbeat timeout is for.
-                let _ = ctx.record_heartbeat(()).await;
+            () = pause(time) => {
+                // That it may not arrive is what the heartbeat timeout is for.
+                let _ = ctx.record_heartbeat(so_far()).await;
             }
         }
     }

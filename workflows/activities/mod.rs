@@ -5,6 +5,7 @@
 //! the step in the workflow.
 
 mod attempt;
+mod batch;
 mod in_flight;
 
 use std::{sync::Arc, time::Duration};
@@ -14,7 +15,14 @@ use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use tokio_util::sync::CancellationToken;
 
-pub use self::attempt::{Attempted, FailedAttempt};
+pub(crate) use self::attempt::KEEPING;
+pub use self::{
+    attempt::{Attempted, FailedAttempt},
+    batch::{
+        BatchActivities, NewPlaylist, PageAdded, PagePlacement, PageSeen, PlaylistRead, SearchRows,
+        Searched,
+    },
+};
 use self::{
     attempt::{reading, writing},
     in_flight::InFlight,
@@ -199,7 +207,7 @@ impl Activities {
                 });
             };
             self.upstream
-                .add(leave, &place.playlist_id, &place.track_uri)
+                .add(leave, &place.playlist_id, &[&place.track_uri])
                 .await?;
             Ok(Added::Now)
         })
@@ -241,7 +249,7 @@ impl Activities {
                 let leave = self.upstream.leave_to_change().await?;
                 in_time(&ctx, "remove")?;
                 self.upstream
-                    .remove(leave, &place.playlist_id, &place.track_uri)
+                    .remove(leave, &place.playlist_id, &[&place.track_uri])
                     .await?;
             }
             Ok(TakenOut {

@@ -12,6 +12,8 @@
 //!    it all.
 //! 4. [`decide`] ranks the candidates and takes the best if it reaches the threshold and no `rival`,
 //!    another recording, fits as well.
+//!
+//! And `song_key` knows the same song again under another id.
 
 pub mod agreement;
 pub mod album;
@@ -26,6 +28,7 @@ pub mod queries;
 mod reading;
 mod rival;
 pub mod score;
+mod song_key;
 pub mod title;
 pub mod version;
 mod vocabulary;
@@ -37,3 +40,4 @@ pub use decide::{Decision, Match, best};
 pub use find::find_match;
 pub use queries::{Query, ladder};
 pub use score::{DEFAULT_THRESHOLD, MatchMethod, Score, ScoreParts, score};
+pub use song_key::{SongKeys, song_keys};

@@ -159,6 +159,25 @@ pub(super) fn candidates(
         .collect())
 }
 
+/// The tracks among the entries of a playlist. Whatever else an entry tells or does not, its id is
+/// enough to know that the track is there.
+pub(super) fn entries(items: &[Value], uri: &str, fields: &TrackFields) -> Vec<Candidate> {
+    items
+        .iter()
+        .filter_map(|item| {
+            let id = item
+                .pointer(uri)
+                .and_then(Value::as_str)
+                .and_then(track_id_of)?;
+            Some(candidate(item, fields).unwrap_or_else(|| Candidate {
+                id: id.to_owned(),
+                uri: format!("spotify:track:{id}"),
+                ..Candidate::default()
+            }))
+        })
+        .collect()
+}
+
 fn id_and_uri(value: &Value, fields: &TrackFields) -> Option<(String, String)> {
     let id = value
         .pointer(&fields.id)?

@@ -15,6 +15,17 @@ const MOST_ITEMS: u32 = 20_000;
 /// be read again.
 const PATIENCE_BETWEEN_PAGES: Duration = Duration::from_secs(120);
 
+/// What is in a playlist.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Entries {
+    /// Where the reading began.
+    pub(crate) from: u32,
+    /// The tracks from there on, in order.
+    pub(crate) tracks: Vec<Candidate>,
+    /// Entries of the whole playlist.
+    pub(crate) total: u32,
+}
+
 /// An upstream behind a gate.
 #[derive(Clone)]
 pub struct GatedUpstream {
@@ -121,15 +132,89 @@ impl GatedUpstream {
         self.gate.pass(Group::Playlist, PATIENCE).await
     }
 
+    /// What is in the playlist from this place on, or the whole of it if it has become shorter than
+    /// that; none from an upstream that cannot list.
+    pub(crate) async fn entries(
+        &self,
+        playlist_id: &str,
+        from: u32,
+    ) -> Result<Option<Entries>, UpstreamError> {
+        let mut read = Entries {
+            from,
+            tracks: Vec::new(),
+            total: from,
+        };
+        let mut offset = from;
+        let mut first = true;
+        loop {
+            let patience = match first {
+                true => PATIENCE,
+                false => PATIENCE_BETWEEN_PAGES,
+            };
+            let pass = self.gate.pass(Group::Playlist, patience).await?;
+            let page = self.upstream.entries_at(playlist_id, offset).await;
+            let Some(page) = pass.judge(page).await? else {
+                return Ok(None);
+            };
+            let total = page.total.map(|total| total.min(MOST_ITEMS));
+            if total.is_some_and(|total| total < read.from) {
+                // What was added before may stand further to the front now.
+                read = Entries::default();
+                (offset, first) = (0, false);
+                continue;
+            }
+            if !first && total.is_some_and(|total| total < read.total) {
+                return Err(UpstreamError::unavailable(
+                    "entries were taken out of the playlist while it was read",
+                ));
+            }
+            first = false;
+            read.tracks.extend(page.tracks);
+            offset = match page.next {
+                NextPage::At(next) if next > offset => next,
+                NextPage::None => total
+                    .unwrap_or(offset.saturating_add(page.entries))
+                    .max(offset),
+                _ if page.entries == 0 && total.is_some_and(|total| offset < total) => {
+                    return Err(UpstreamError::bad_answer(format!(
+                        "the upstream gave an empty page at {offset} of a playlist"
+                    )));
+                }
+                _ => offset.saturating_add(page.entries),
+            };
+            read.total = total.unwrap_or(offset);
+            if page.entries == 0
+                || offset >= read.total.max(1) && total.is_some()
+                || offset >= MOST_ITEMS
+            {
+                return Ok(Some(read));
+            }
+        }
+    }
+
+    /// See [`Upstream::tracks_a_change`].
+    pub(crate) async fn tracks_a_change(&self) -> Result<usize, UpstreamError> {
+        self.upstream.tracks_a_change().await
+    }
+
+    /// See [`Upstream::create_playlist`].
+    pub(crate) async fn create_playlist(
+        &self,
+        leave: Pass,
+        name: &str,
+    ) -> Result<String, UpstreamError> {
+        leave.judge(self.upstream.create_playlist(name).await).await
+    }
+
     /// See [`Upstream::add`].
     pub(crate) async fn add(
         &self,
         leave: Pass,
         playlist_id: &str,
-        track_uri: &str,
+        track_uris: &[&str],
     ) -> Result<(), UpstreamError> {
         leave
-            .judge(self.upstream.add(playlist_id, track_uri).await)
+            .judge(self.upstream.add(playlist_id, track_uris).await)
             .await
     }
 
@@ -138,10 +223,10 @@ impl GatedUpstream {
         &self,
         leave: Pass,
         playlist_id: &str,
-        track_uri: &str,
+        track_uris: &[&str],
     ) -> Result<(), UpstreamError> {
         leave
-            .judge(self.upstream.remove(playlist_id, track_uri).await)
+            .judge(self.upstream.remove(playlist_id, track_uris).await)
             .await
     }
 

@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::Mutex;
 
+pub(crate) use self::gated::Entries;
 pub use self::{
     answer::{LONGEST_RETRY_AFTER_SECONDS, is_spotify_id, track_id_of},
     connection::Endpoint,
@@ -33,8 +34,11 @@ pub use self::{
     profile::{Profile, ProfileError},
     text::clean,
 };
-use self::{connection::Connection, profile::Tool};
-use crate::{error::ErrorCode, track::Candidate};
+use self::{
+    connection::Connection,
+    profile::{ItemsTool, Tool},
+};
+use crate::{batch::ROWS_A_PAGE, error::ErrorCode, track::Candidate};
 
 /// Time for one call of a tool. It ends before the 30 s that an activity's attempt may take, so
 /// that an attempt fails with the upstream's words rather than with the engine's timeout; and the
@@ -99,6 +103,19 @@ pub(crate) struct Page {
     pub(crate) entries: u32,
     /// Entries of the whole playlist, where the upstream tells.
     pub(crate) total: Option<u32>,
+    /// Where the next page begins.
+    pub(crate) next: NextPage,
+}
+
+/// A page of a playlist, with what is on it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct EntriesPage {
+    /// The tracks on it. An entry that is no track takes a place, and is not among them.
+    pub(crate) tracks: Vec<Candidate>,
+    /// Entries of the whole playlist, where the upstream tells.
+    pub(crate) total: Option<u32>,
+    /// Entries on this page.
+    pub(crate) entries: u32,
     /// Where the next page begins.
     pub(crate) next: NextPage,
 }
@@ -188,46 +205,73 @@ impl Upstream {
         let answer = self
             .call(&server, &tool.call, "look into a playlist", &values)
             .await?;
-        let items = answer::list(&answer, &tool.items)?;
+        let page = page_of(&answer, tool)?;
         let is_it =
             |item: &Value| item.pointer(&tool.uri).and_then(Value::as_str) == Some(track_uri);
-        let number = |pointer: &str| {
-            let number = answer.pointer(pointer).and_then(Value::as_u64)?;
-            Some(u32::try_from(number).unwrap_or(u32::MAX))
-        };
         Ok(PageLook::Page(Page {
-            present: items.iter().any(is_it),
-            entries: u32::try_from(items.len()).unwrap_or(u32::MAX),
-            total: number(&tool.total),
-            next: match tool.next.as_deref().map(number) {
-                Some(Some(offset)) => NextPage::At(offset),
-                Some(None) => NextPage::None,
-                None => NextPage::Untold,
-            },
+            present: page.items.iter().any(is_it),
+            entries: u32::try_from(page.items.len()).unwrap_or(u32::MAX),
+            total: page.total,
+            next: page.next,
         }))
     }
 
-    /// Adds one track at the end of the playlist: one effectful call, whatever comes of it.
-    pub async fn add(&self, playlist_id: &str, track_uri: &str) -> Result<(), UpstreamError> {
+    /// The page of the playlist that begins at `offset`; none from an upstream that cannot list.
+    pub(crate) async fn entries_at(
+        &self,
+        playlist_id: &str,
+        offset: u32,
+    ) -> Result<Option<EntriesPage>, UpstreamError> {
         let server = self.connected().await?;
-        let tool = wanted(&server.profile.add, "add to a playlist")?;
+        let Some(tool) = &server.profile.list_items else {
+            return Ok(None);
+        };
         let values = [
             ("playlist_id", playlist_id.into()),
-            ("track_uri", track_uri.into()),
+            ("offset", offset.into()),
         ];
+        let answer = self
+            .call(&server, &tool.call, "read a playlist", &values)
+            .await?;
+        let page = page_of(&answer, tool)?;
+        Ok(Some(EntriesPage {
+            tracks: answer::entries(page.items, &tool.uri, &server.profile.track),
+            total: page.total,
+            entries: u32::try_from(page.items.len()).unwrap_or(u32::MAX),
+            next: page.next,
+        }))
+    }
+
+    /// How many tracks one call may add, or take out: 1, or what Spotify takes.
+    pub(crate) async fn tracks_a_change(&self) -> Result<usize, UpstreamError> {
+        let server = self.connected().await?;
+        let tool = wanted(&server.profile.add, "add to a playlist")?;
+        Ok(match tool.takes("track_uris") {
+            true => ROWS_A_PAGE,
+            false => 1,
+        })
+    }
+
+    /// Adds tracks at the end of the playlist, in this order: one effectful call, whatever comes of
+    /// it. Not more than [`tracks_a_change`](Self::tracks_a_change).
+    pub async fn add(&self, playlist_id: &str, track_uris: &[&str]) -> Result<(), UpstreamError> {
+        let server = self.connected().await?;
+        let tool = wanted(&server.profile.add, "add to a playlist")?;
+        let values = change(playlist_id, track_uris);
         self.call(&server, tool, "add to a playlist", &values)
             .await?;
         Ok(())
     }
 
-    /// Takes a track out of the playlist, wherever it stands in it.
-    pub async fn remove(&self, playlist_id: &str, track_uri: &str) -> Result<(), UpstreamError> {
+    /// Takes tracks out of the playlist, wherever they stand in it: one effectful call.
+    pub async fn remove(
+        &self,
+        playlist_id: &str,
+        track_uris: &[&str],
+    ) -> Result<(), UpstreamError> {
         let server = self.connected().await?;
         let tool = wanted(&server.profile.remove, "remove from a playlist")?;
-        let values = [
-            ("playlist_id", playlist_id.into()),
-            ("track_uri", track_uri.into()),
-        ];
+        let values = change(playlist_id, track_uris);
         self.call(&server, tool, "remove from a playlist", &values)
             .await?;
         Ok(())
@@ -336,6 +380,41 @@ impl Upstream {
             *slot = None;
         }
     }
+}
+
+/// A page as the server's tool tells it.
+struct PageAnswer<'a> {
+    items: &'a [Value],
+    total: Option<u32>,
+    next: NextPage,
+}
+
+fn page_of<'a>(answer: &'a Value, tool: &ItemsTool) -> Result<PageAnswer<'a>, UpstreamError> {
+    let number = |pointer: &str| {
+        let number = answer.pointer(pointer).and_then(Value::as_u64)?;
+        Some(u32::try_from(number).unwrap_or(u32::MAX))
+    };
+    Ok(PageAnswer {
+        items: answer::list(answer, &tool.items)?,
+        total: number(&tool.total),
+        next: match tool.next.as_deref().map(number) {
+            Some(Some(offset)) => NextPage::At(offset),
+            Some(None) => NextPage::None,
+            None => NextPage::Untold,
+        },
+    })
+}
+
+/// The values of a call that changes a playlist: a server takes one track a call, or a list.
+fn change(playlist_id: &str, track_uris: &[&str]) -> [(&'static str, Value); 3] {
+    [
+        ("playlist_id", playlist_id.into()),
+        (
+            "track_uri",
+            track_uris.first().copied().unwrap_or_default().into(),
+        ),
+        ("track_uris", track_uris.into()),
+    ]
 }
 
 fn wanted<'a, T>(tool: &'a Option<T>, capability: &str) -> Result<&'a T, UpstreamError> {

@@ -199,6 +199,14 @@ impl Profile {
 }
 
 impl Tool {
+    /// Whether a value of this name goes along with a call.
+    pub(crate) fn takes(&self, name: &str) -> bool {
+        let placeholder = format!("{{{name}}}");
+        self.arguments
+            .values()
+            .any(|template| template.as_str() == Some(&placeholder))
+    }
+
     /// The arguments of one call, each `"{name}"` replaced by its value.
     pub(crate) fn fill(&self, values: &[(&str, Value)]) -> serde_json::Map<String, Value> {
         self.arguments

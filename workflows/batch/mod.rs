@@ -1,0 +1,450 @@
+//! The words of a batch: many tracks into one playlist.
+
+mod known;
+mod packed;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use temporalio_common::search_attributes::SearchAttributeUpdate;
+
+pub use self::{
+    known::{Known, There},
+    packed::{NotPacked, Packed},
+};
+use crate::{
+    error::SyncError,
+    matching::{Decision, Match, MatchMethod},
+    sync::{self, PlaylistRef, SyncStatus, Wait},
+    track::{Candidate, SourceTrack},
+};
+
+/// Rows of a page: what Spotify takes in one add.
+pub const ROWS_A_PAGE: usize = 100;
+/// Rows of a batch at most.
+pub const MOST_ROWS: usize = 20_000;
+/// Bytes that the packed rows of a batch may have. The engine takes 2 MB in one piece, and what is
+/// known of the playlist goes along.
+pub const MOST_PACKED: usize = 1_400_000;
+/// A candidate below this confidence is not a possible match.
+pub const POSSIBLE: f64 = 0.60;
+/// Possible matches that are kept of a row that has no good one.
+const MOST_PICKS: usize = 3;
+
+/// A page of the source: at most [`ROWS_A_PAGE`] tracks.
+pub type SourcePage = Packed<Vec<SourceTrack>>;
+
+/// What a batch is to do. Like every input it is kept in the history, holds no secret, and may only
+/// grow by fields with a default.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BatchInput {
+    /// Whose batch it is.
+    pub user_id: String,
+    /// Where the tracks go.
+    pub target: Target,
+    /// The pages that are still to be done, in the order in which their tracks are to be added.
+    pub pages: Vec<SourcePage>,
+    /// Rows of the whole batch.
+    pub rows: u32,
+    /// How it is to be done.
+    pub options: BatchOptions,
+    /// The batch that this one tries again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_of: Option<String>,
+    /// How far the runs before this one have come; nothing at the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub so_far: Option<Box<SoFar>>,
+}
+
+/// Where the tracks of a batch go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    /// A playlist that there is.
+    Playlist(PlaylistRef),
+    /// A new one of this name, private.
+    New(String),
+}
+
+impl Target {
+    /// The id or the name, for people to read.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Playlist(playlist) => playlist.as_str(),
+            Self::New(name) => name,
+        }
+    }
+}
+
+/// How a batch is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct BatchOptions {
+    /// The confidence that a match needs, 0.0 to 1.0.
+    pub match_threshold: f64,
+    /// What becomes of a track whose best match is below that.
+    pub on_ambiguous: OnAmbiguous,
+    /// All or nothing.
+    #[serde(default)]
+    pub atomic: bool,
+    /// Add also what is there already, or stands in the source twice.
+    #[serde(default)]
+    pub add_duplicates: bool,
+    /// Search and match, and change nothing.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// The rows go to the playlist in the reverse of the order in which the source has them.
+    #[serde(default)]
+    pub reversed: bool,
+}
+
+/// What becomes of a track whose best match is below the threshold.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnAmbiguous {
+    /// It is not added; the report names the candidates.
+    #[default]
+    Skip,
+    /// The best candidate is taken all the same, if it is not plainly another song.
+    Best,
+}
+
+/// How far a batch has come.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SoFar {
+    /// Spotify's id of the playlist.
+    pub playlist_id: String,
+    /// What is in it, but for what this batch added; and the rows that have had their turn.
+    pub known: Known,
+    /// What this batch added, or is about to.
+    pub ours: Known,
+    /// How many entries it has.
+    pub entries: u32,
+    /// Pages that are done.
+    pub pages_done: u32,
+    /// What became of the rows of those pages, a letter each ([`Fate::letter`]).
+    pub fates: String,
+    /// Ids of the tracks that were added, 22 characters each: for an undo.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub added: String,
+    /// When the batch was started.
+    pub started_at: Timestamp,
+    /// Attempts that had to be repeated.
+    #[serde(default)]
+    pub retry_count: u32,
+    /// Why pages failed, by their number.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub page_errors: Vec<(u32, SyncError)>,
+    /// Why what was added could not be taken out again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo_error: Option<SyncError>,
+}
+
+/// What became of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Fate {
+    /// Its turn has not come.
+    Pending,
+    /// The track was added.
+    Added,
+    /// In a dry run: it would be.
+    WouldAdd,
+    /// The very track was in the playlist before.
+    AlreadyThere,
+    /// The same recording or song was in the playlist before, under another id.
+    AlreadyThereAsAnother,
+    /// The same row, or another that came to the same song, stands before it in the source.
+    Repeated,
+    /// There is a possible match, and none that is good enough.
+    Uncertain,
+    /// Spotify has no such track.
+    NotFound,
+    /// It could not be searched or added.
+    Failed,
+    /// It had been added, and was taken out again.
+    TakenOut,
+}
+
+impl Fate {
+    /// All, with the letter by which a history names each.
+    const LETTERS: [(Self, char); 10] = [
+        (Self::Pending, '.'),
+        (Self::Added, '+'),
+        (Self::WouldAdd, 'w'),
+        (Self::AlreadyThere, '='),
+        (Self::AlreadyThereAsAnother, '~'),
+        (Self::Repeated, 'r'),
+        (Self::Uncertain, '?'),
+        (Self::NotFound, '0'),
+        (Self::Failed, '!'),
+        (Self::TakenOut, '-'),
+    ];
+
+    /// The letter by which a history names it.
+    pub fn letter(self) -> char {
+        let known = Self::LETTERS.iter().find(|(fate, _)| *fate == self);
+        known.map_or('.', |(_, letter)| *letter)
+    }
+
+    /// Whether a track that the user wanted is missing for good.
+    pub(crate) fn is_miss(self) -> bool {
+        matches!(self, Self::Uncertain | Self::NotFound | Self::Failed)
+    }
+
+    /// The fate of this letter.
+    pub fn of_letter(letter: char) -> Self {
+        let known = Self::LETTERS.iter().find(|(_, known)| *known == letter);
+        known.map_or(Self::Pending, |(fate, _)| *fate)
+    }
+}
+
+/// How many rows came to what.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Counts {
+    /// Rows of the source.
+    pub total: u32,
+    /// Added to the playlist.
+    pub added: u32,
+    /// In a dry run: would be added.
+    pub would_add: u32,
+    /// In the playlist before, also as the same song under another id.
+    pub already_there: u32,
+    /// Repeated in the source.
+    pub repeated: u32,
+    /// With a possible match, and none that is good enough.
+    pub uncertain: u32,
+    /// Not on Spotify.
+    pub not_found: u32,
+    /// Could not be searched or added.
+    pub failed: u32,
+    /// Added, and taken out again.
+    pub taken_out: u32,
+    /// Not done yet, or never, if the batch ended before.
+    pub pending: u32,
+}
+
+impl Counts {
+    /// Rows whose track is not in the playlist.
+    pub fn missed(&self) -> u32 {
+        self.uncertain + self.not_found + self.failed + self.taken_out + self.pending
+    }
+
+    /// Counts the letters of the rows that are done.
+    pub fn of(total: u32, fates: &str) -> Self {
+        let mut counts = Self {
+            total,
+            ..Self::default()
+        };
+        let mut done = 0;
+        for letter in fates.chars() {
+            let count = match Fate::of_letter(letter) {
+                Fate::Pending => continue,
+                Fate::Added => &mut counts.added,
+                Fate::WouldAdd => &mut counts.would_add,
+                Fate::AlreadyThere | Fate::AlreadyThereAsAnother => &mut counts.already_there,
+                Fate::Repeated => &mut counts.repeated,
+                Fate::Uncertain => &mut counts.uncertain,
+                Fate::NotFound => &mut counts.not_found,
+                Fate::Failed => &mut counts.failed,
+                Fate::TakenOut => &mut counts.taken_out,
+            };
+            *count += 1;
+            done += 1;
+        }
+        counts.pending = total.saturating_sub(done);
+        counts
+    }
+}
+
+/// A track of Spotify's that a row may be, small enough for a history.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Pick {
+    /// The track.
+    #[serde(flatten)]
+    pub track: Candidate,
+    /// How sure the match is, 0.0 to 1.0.
+    pub confidence_score: f64,
+    /// How it was found.
+    pub match_method: MatchMethod,
+}
+
+impl From<&Match> for Pick {
+    fn from(found: &Match) -> Self {
+        Self {
+            track: found.candidate.clone(),
+            // Finer than anybody reads it would only fill the history.
+            confidence_score: (found.score.confidence * 1000.0).round() / 1000.0,
+            match_method: found.score.method,
+        }
+    }
+}
+
+/// What a search for a row came to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Found {
+    /// A match that is good enough.
+    Match(Pick),
+    /// Possible matches, best first, and none that is good enough: too unsure, or two recordings
+    /// that fit equally well.
+    Unsure(Vec<Pick>),
+    /// Nothing that could be it.
+    Nothing,
+    /// It could not be searched.
+    Failed(SyncError),
+    /// Not searched: the same row came before.
+    Repeated,
+}
+
+impl Found {
+    /// What a decision of the matcher comes to.
+    pub fn of(decision: &Decision) -> Self {
+        if let Some(matched) = &decision.matched {
+            return Self::Match(matched.into());
+        }
+        let possible: Vec<Pick> = decision
+            .candidates
+            .iter()
+            .filter(|m| m.score.confidence >= POSSIBLE)
+            .take(MOST_PICKS)
+            .map(Pick::from)
+            .collect();
+        match possible.is_empty() {
+            true => Self::Nothing,
+            false => Self::Unsure(possible),
+        }
+    }
+}
+
+/// A row of a page, and what its search came to: a line of the report.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// What the user has.
+    pub source: SourceTrack,
+    /// What was found.
+    pub found: Found,
+}
+
+/// How far a batch is. It stands in the memo of the workflow, anew after each page.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BatchProgress {
+    /// Where it stands.
+    pub status: SyncStatus,
+    /// What it does now.
+    pub phase: Phase,
+    /// How many rows came to what.
+    pub counts: Counts,
+    /// Attempts that had to be repeated so far.
+    pub retry_count: u32,
+    /// When it was started.
+    pub started_at: Timestamp,
+    /// It only looks, and changes nothing.
+    pub dry_run: bool,
+    /// The rows go to the playlist in reverse.
+    #[serde(default)]
+    pub reversed: bool,
+    /// What it waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait: Option<Wait>,
+}
+
+/// What a batch does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Looking up the playlist, or making it.
+    FindPlaylist,
+    /// Reading what is in the playlist.
+    ReadPlaylist,
+    /// Searching and adding, page after page.
+    Tracks,
+    /// Taking out again what it had added.
+    Undo,
+    /// Nothing.
+    Done,
+}
+
+impl BatchProgress {
+    /// The search attributes by which this is seen from outside.
+    pub(crate) fn attributes(&self) -> [SearchAttributeUpdate; 2] {
+        sync::attributes(self.status, self.wait.as_ref())
+    }
+
+    /// Marks the batch as waiting, or as at work again.
+    pub(crate) fn wait(&mut self, wait: Option<Wait>) {
+        self.status = wait.as_ref().map_or(SyncStatus::Running, Wait::status);
+        self.wait = wait;
+    }
+}
+
+/// What came of a batch that ran to its end or was cancelled.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BatchOutcome {
+    /// Whether every row is in the playlist now, was there, or is a repetition.
+    pub success: bool,
+    /// What happened, in one or two sentences.
+    pub message: String,
+    /// Spotify's id of the playlist.
+    pub playlist_id: String,
+    /// How many rows came to what.
+    pub counts: Counts,
+    /// What became of each row, a letter each.
+    pub fates: String,
+    /// Why pages failed, by their number from 0.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub page_errors: Vec<(u32, SyncError)>,
+    /// Pages that were searched.
+    pub pages: u32,
+    /// Rows of the whole batch went to the playlist in reverse.
+    #[serde(default)]
+    pub reversed: bool,
+    /// It only looked, and changed nothing.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// Attempts that had to be repeated.
+    pub retry_count: u32,
+    /// From the start to the end, waiting included.
+    pub execution_time_seconds: f64,
+}
+
+/// How a batch failed as a whole, for whoever has only its failure to read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FailedBatch {
+    /// Why.
+    pub error: SyncError,
+    /// What had been done before.
+    pub outcome: BatchOutcome,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_fate_has_a_letter_of_its_own() {
+        for (fate, letter) in Fate::LETTERS {
+            assert_eq!((fate.letter(), Fate::of_letter(letter)), (letter, fate));
+        }
+    }
+
+    #[test]
+    fn counts_add_up_to_the_total() {
+        let counts = Counts::of(12, "++=~r?0!-w.");
+        assert_eq!((counts.added, counts.already_there), (2, 2));
+        assert_eq!(counts.pending, 2, "one that is named, and one that is not");
+        let Counts {
+            total,
+            added,
+            would_add,
+            already_there,
+            repeated,
+            uncertain,
+            ..
+        } = counts;
+        let rest = counts.not_found + counts.failed + counts.taken_out + counts.pending;
+        assert_eq!(
+            added + would_add + already_there + repeated + uncertain + rest,
+            total
+        );
+    }
+}

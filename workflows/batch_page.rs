@@ -1,0 +1,204 @@
+//! `BatchPage`: a page of a batch, searched and matched.
+//!
+//! It changes nothing, so it may run ahead of what is being added. Its rows are searched some at a
+//! time, several such groups beside each other; what was found stays found, whatever comes between.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use futures::future::join_all;
+use serde::{Deserialize, Serialize};
+use temporalio_macros::{workflow, workflow_methods};
+use temporalio_sdk::{
+    SignalWorkflowOptions, SyncWorkflowContext, WorkflowCancellationToken, WorkflowContext,
+    WorkflowContextView, WorkflowResult,
+};
+
+use crate::{
+    activities::{BatchActivities, SearchRows},
+    batch::{Found, Packed, Row, SourcePage},
+    batch_sync::BatchSync,
+    error::{ErrorCode, SyncError},
+    step::{StepFailure, StepPolicy, Steps, run_step},
+    sync::Wait,
+    track::SourceTrack,
+    turn::internal,
+};
+
+/// Searching some rows. Each waits for its turn in the budget of calls; a lost attempt is noticed
+/// soon, because it is the whole page that waits for it.
+const SEARCH: StepPolicy = StepPolicy {
+    attempt: Duration::from_secs(600),
+    heartbeat: Duration::from_secs(3),
+    attempts: 5,
+    first_retry: Duration::from_secs(1),
+    longest_retry: Duration::from_secs(10),
+};
+
+/// Rows that one activity searches: the fewer, the more events in the history; the more, the larger
+/// what its heartbeat has to carry.
+pub(crate) const ROWS_A_SEARCH: usize = 25;
+
+/// What to search.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PageInput {
+    /// The rows.
+    pub rows: SourcePage,
+    /// Those that came before in the batch, by their place: they are not searched again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repeated: Vec<u32>,
+    /// The confidence that a match needs, 0.0 to 1.0.
+    pub match_threshold: f64,
+}
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PageFound {
+    /// The rows, and what their search came to.
+    pub rows: Packed<Vec<Row>>,
+    /// Attempts that had to be repeated.
+    pub retries: u32,
+}
+
+/// See the module.
+#[workflow]
+pub struct BatchPage {
+    input: PageInput,
+    found: BTreeMap<u32, Found>,
+    retries: u32,
+    waiting: u32,
+    times_woken: u32,
+}
+
+#[workflow_methods]
+impl BatchPage {
+    #[init]
+    fn new(_ctx: &WorkflowContextView, input: PageInput) -> Self {
+        Self {
+            input,
+            found: BTreeMap::new(),
+            retries: 0,
+            waiting: 0,
+            times_woken: 0,
+        }
+    }
+
+    /// The story.
+    #[run(name = "BatchPage")]
+    pub async fn run(ctx: &mut WorkflowContext<Self>) -> WorkflowResult<PageFound> {
+        let input = ctx.state(|page| page.input.clone());
+        let rows = input.rows.unpack().map_err(|error| internal(&error))?;
+        let (repeated, open): (Vec<_>, Vec<_>) = (0u32..)
+            .zip(rows.iter().cloned())
+            .partition(|(place, _)| input.repeated.contains(place));
+        ctx.state_mut(|page| {
+            let repeated = repeated.into_iter().map(|(row, _)| (row, Found::Repeated));
+            page.found.extend(repeated);
+        });
+        let groups = open.chunks(ROWS_A_SEARCH).map(<[_]>::to_vec);
+        let searches = groups.map(|rows| Self::search(ctx, rows, input.match_threshold));
+        for searched in join_all(searches).await {
+            searched?;
+        }
+        let (mut found, retries) = ctx.state(|page| (page.found.clone(), page.retries));
+        let rows: Vec<Row> = (0..)
+            .zip(rows)
+            .map(|(place, source)| Row {
+                source,
+                found: found.remove(&place).unwrap_or(Found::Nothing),
+            })
+            .collect();
+        let rows = Packed::of(&rows).map_err(|error| internal(&error))?;
+        Ok(PageFound { rows, retries })
+    }
+
+    /// What it waits for may be over: it is to look at once.
+    #[signal(name = "wake")]
+    pub fn wake(&mut self, _ctx: &mut SyncWorkflowContext<Self>, _nothing: ()) {
+        self.times_woken += 1;
+    }
+}
+
+impl BatchPage {
+    /// Searches a group of rows. Rows for which no answer can be had have failed; the others have
+    /// not.
+    async fn search(
+        ctx: &WorkflowContext<Self>,
+        mut rows: Vec<(u32, SourceTrack)>,
+        match_threshold: f64,
+    ) -> Result<(), StepFailure> {
+        let token = ctx.cancellation_token();
+        while !rows.is_empty() {
+            let searched = run_step(
+                ctx,
+                SEARCH,
+                &token,
+                || BatchActivities::search_rows,
+                |_| SearchRows {
+                    rows: rows.clone(),
+                    match_threshold,
+                },
+            );
+            let mut found = match searched.await {
+                Ok(searched) => searched.found,
+                Err(StepFailure::Failed(error)) => failed(&rows, &error),
+                Err(cancelled) => return Err(cancelled),
+            };
+            if found.is_empty() {
+                let nothing = SyncError::new(ErrorCode::Internal, "a search came to nothing");
+                found = failed(&rows, &nothing);
+            }
+            rows.retain(|(row, _)| !found.contains_key(row));
+            ctx.state_mut(|page| page.found.extend(found));
+        }
+        Ok(())
+    }
+}
+
+fn failed(rows: &[(u32, SourceTrack)], error: &SyncError) -> BTreeMap<u32, Found> {
+    let failed = |(row, _): &(u32, SourceTrack)| (*row, Found::Failed(error.clone()));
+    rows.iter().map(failed).collect()
+}
+
+impl Steps for BatchPage {
+    fn is_patient(_ctx: &WorkflowContext<Self>) -> bool {
+        true
+    }
+
+    /// The wait is shown by the batch. Several groups may wait at a time; the first to wait is told,
+    /// and the last to go on.
+    async fn show_wait(ctx: &WorkflowContext<Self>, wait: Option<Wait>) {
+        let told = ctx.state_mut(|page| {
+            match wait {
+                Some(_) => page.waiting += 1,
+                None => page.waiting = page.waiting.saturating_sub(1),
+            }
+            page.waiting == u32::from(wait.is_some())
+        });
+        if told {
+            tell_batch(ctx, wait).await;
+        }
+    }
+
+    fn count_retries(&mut self, retries: u32) {
+        self.retries += retries;
+    }
+
+    fn times_woken(&self) -> u32 {
+        self.times_woken
+    }
+}
+
+/// Shows a wait where it is looked for: in the batch.
+pub(crate) async fn tell_batch<W>(ctx: &WorkflowContext<W>, wait: Option<Wait>) {
+    let Some(batch) = ctx.info().parent() else {
+        return;
+    };
+    let options = SignalWorkflowOptions::builder()
+        .cancellation_token(WorkflowCancellationToken::new())
+        .build();
+    // A batch that was terminated has nobody to show the wait to.
+    let batch = ctx.external_workflow(batch.workflow_id(), None);
+    let _ = batch
+        .signal(BatchSync::child_waits_for, wait, options)
+        .await;
+}

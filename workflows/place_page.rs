@@ -1,0 +1,300 @@
+//! `PlacePage`: the matches of a page into the playlist, each so that it is there once.
+//!
+//! Its workflow id names the playlist, and the engine runs only one workflow of an id at a time. So
+//! of two batches into one playlist, one adds its page, and the other then finds it there.
+//!
+//! 1. Look behind what was in the playlist when it was last read, and add what is not there by now:
+//!    one call. An add whose answer was lost is looked for before the next attempt adds.
+//! 2. If the upstream refuses the call as malformed, one of its tracks is to blame: each half is tried
+//!    by itself, until that one is found.
+//! 3. Verify that all are there, and see what else has come.
+//!
+//! What it was able to do is its result, also when it failed or was cancelled half way: only the
+//! batch knows whether to undo it.
+
+use std::{collections::VecDeque, ops::Range, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use temporalio_macros::{workflow, workflow_methods};
+use temporalio_sdk::{
+    SyncWorkflowContext, WorkflowCancellationToken, WorkflowContext, WorkflowContextView,
+    WorkflowResult,
+};
+
+use crate::{
+    activities::{BatchActivities, PagePlacement},
+    batch::{Fate, Known},
+    batch_page::tell_batch,
+    error::{ErrorCode, SyncError},
+    step::{StepFailure, StepPolicy, Steps, run_step},
+    sync::Wait,
+};
+
+/// Adding a page.
+const ADD: StepPolicy = StepPolicy {
+    // An upstream that takes one track a call needs two calls for each.
+    attempt: Duration::from_secs(600),
+    heartbeat: Duration::from_secs(5),
+    attempts: 10,
+    first_retry: Duration::from_secs(2),
+    longest_retry: Duration::from_secs(60),
+};
+
+/// Verifying. Spotify may show an add a moment late.
+const VERIFY: StepPolicy = StepPolicy {
+    attempt: Duration::from_secs(600),
+    heartbeat: Duration::from_secs(5),
+    attempts: 5,
+    first_retry: Duration::from_secs(1),
+    longest_retry: Duration::from_secs(10),
+};
+
+/// What to place, and where.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlacePageInput {
+    /// Spotify's id of the playlist.
+    pub playlist_id: String,
+    /// Spotify's URIs of the tracks, in order; at most 100.
+    pub track_uris: Vec<String>,
+    /// Entries that the playlist had when it was last read.
+    pub from: u32,
+    /// They are added even if somebody else has added them meanwhile.
+    #[serde(default)]
+    pub add_duplicates: bool,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct PagePlaced {
+    /// What became of each track, a letter each ([`Fate::letter`]).
+    pub fates: String,
+    /// What has come to the playlist, these tracks and others.
+    pub known: Known,
+    /// Entries that the playlist has now.
+    pub entries: u32,
+    /// Why some of them failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<SyncError>,
+    /// It was cancelled before it came to its end.
+    #[serde(default)]
+    pub cancelled: bool,
+    /// Attempts that had to be repeated.
+    pub retries: u32,
+}
+
+/// See the module.
+#[workflow]
+pub struct PlacePage {
+    input: PlacePageInput,
+    retries: u32,
+    times_woken: u32,
+}
+
+#[workflow_methods]
+impl PlacePage {
+    #[init]
+    fn new(_ctx: &WorkflowContextView, input: PlacePageInput) -> Self {
+        Self {
+            input,
+            retries: 0,
+            times_woken: 0,
+        }
+    }
+
+    /// The story.
+    #[run(name = "PlacePage")]
+    pub async fn run(ctx: &mut WorkflowContext<Self>) -> WorkflowResult<PagePlaced> {
+        let input = ctx.state(|workflow| workflow.input.clone());
+        let mut placing = Placing::new(input);
+        placing.add(ctx).await;
+        if placing.may_be_there() {
+            placing.verify(ctx).await;
+        }
+        let retries = ctx.state(|workflow| workflow.retries);
+        Ok(placing.result(retries))
+    }
+
+    /// What it waits for may be over: it is to look at once.
+    #[signal(name = "wake")]
+    pub fn wake(&mut self, _ctx: &mut SyncWorkflowContext<Self>, _nothing: ()) {
+        self.times_woken += 1;
+    }
+}
+
+/// A page on its way.
+struct Placing {
+    input: PlacePageInput,
+    fates: Vec<Fate>,
+    known: Known,
+    entries: u32,
+    error: Option<SyncError>,
+    cancelled: bool,
+    /// The answer of an add was lost.
+    in_doubt: bool,
+}
+
+impl Placing {
+    fn new(input: PlacePageInput) -> Self {
+        Self {
+            fates: vec![Fate::Pending; input.track_uris.len()],
+            known: Known::default(),
+            entries: input.from,
+            error: None,
+            cancelled: false,
+            in_doubt: false,
+            input,
+        }
+    }
+
+    fn placement(&self, places: Range<usize>, tried_before: bool) -> PagePlacement {
+        PagePlacement {
+            playlist_id: self.input.playlist_id.clone(),
+            track_uris: self.input.track_uris[places].to_vec(),
+            from: self.input.from,
+            tried_before,
+            add_duplicates: self.input.add_duplicates,
+        }
+    }
+
+    async fn add(&mut self, ctx: &WorkflowContext<PlacePage>) {
+        let token = ctx.cancellation_token();
+        let mut open = VecDeque::new();
+        open.push_back(0..self.fates.len());
+        while let Some(places) = open.pop_front() {
+            let step = run_step(
+                ctx,
+                ADD,
+                &token,
+                || BatchActivities::add_page,
+                |before| self.placement(places.clone(), before.tried),
+            );
+            match step.await {
+                Ok(added) => {
+                    self.fates[places.clone()].fill(Fate::Added);
+                    for there in added.there {
+                        if let Some(fate) = self.fates.get_mut(places.start + there as usize) {
+                            *fate = Fate::AlreadyThere;
+                        }
+                    }
+                }
+                Err(StepFailure::Failed(error)) if error.code == ErrorCode::InvalidRequest => {
+                    if places.len() > 1 {
+                        let middle = places.start + places.len() / 2;
+                        open.push_front(middle..places.end);
+                        open.push_front(places.start..middle);
+                    } else {
+                        self.fates[places].fill(Fate::Failed);
+                        self.error = Some(error);
+                    }
+                }
+                Err(StepFailure::Failed(error)) => {
+                    // Its last answer may have been lost; what comes after it would fail alike.
+                    self.in_doubt = error.code.is_retryable();
+                    self.fates[places.start..].fill(Fate::Failed);
+                    self.error = Some(error);
+                    return;
+                }
+                Err(StepFailure::Cancelled { tried }) => {
+                    self.in_doubt = tried;
+                    self.cancelled = true;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn may_be_there(&self) -> bool {
+        self.in_doubt || self.fates.contains(&Fate::Added)
+    }
+
+    /// Sees what is there. Where an add is in doubt, what is there is ours.
+    async fn verify(&mut self, ctx: &WorkflowContext<PlacePage>) {
+        // What was added has to be known, also of a page that is being cancelled.
+        let token = WorkflowCancellationToken::new();
+        let expected: Vec<usize> = (0..self.fates.len())
+            .filter(|&place| match self.fates[place] {
+                Fate::Added => true,
+                Fate::Failed | Fate::Pending => self.in_doubt,
+                _ => false,
+            })
+            .collect();
+        let uris: Vec<String> = expected
+            .iter()
+            .map(|&place| self.input.track_uris[place].clone())
+            .collect();
+        let page = PagePlacement {
+            track_uris: uris,
+            ..self.placement(0..0, false)
+        };
+        let verify = async |all_must_be_there: bool| {
+            let activity = || BatchActivities::verify_page;
+            let page = PagePlacement {
+                tried_before: !all_must_be_there,
+                ..page.clone()
+            };
+            run_step(ctx, VERIFY, &token, activity, |_| page.clone()).await
+        };
+        let mut seen = verify(!self.in_doubt).await;
+        if let Err(StepFailure::Failed(error)) = &seen
+            && error.code == ErrorCode::NotVerified
+        {
+            self.error = Some(error.clone());
+            seen = verify(false).await;
+        }
+        match seen {
+            Ok(seen) => {
+                for (place, uri) in (0u32..).zip(&expected) {
+                    let is_there = !seen.missing.contains(&place);
+                    let fate = &mut self.fates[*uri];
+                    *fate = match (is_there, *fate) {
+                        (true, _) => Fate::Added,
+                        (false, Fate::Pending) => Fate::Pending,
+                        (false, _) => Fate::Failed,
+                    };
+                }
+                self.known = seen.known;
+                self.entries = seen.entries;
+            }
+            Err(StepFailure::Failed(mut error)) => {
+                error.message = format!(
+                    "{}; the tracks may be in the playlist all the same",
+                    error.message.trim_end_matches('.')
+                );
+                for place in expected {
+                    self.fates[place] = Fate::Failed;
+                }
+                self.error = Some(error);
+            }
+            Err(StepFailure::Cancelled { .. }) => {}
+        }
+    }
+
+    fn result(self, retries: u32) -> PagePlaced {
+        PagePlaced {
+            fates: self.fates.iter().map(|fate| fate.letter()).collect(),
+            known: self.known,
+            entries: self.entries,
+            error: self.error,
+            cancelled: self.cancelled,
+            retries,
+        }
+    }
+}
+
+impl Steps for PlacePage {
+    fn is_patient(_ctx: &WorkflowContext<Self>) -> bool {
+        true
+    }
+
+    async fn show_wait(ctx: &WorkflowContext<Self>, wait: Option<Wait>) {
+        tell_batch(ctx, wait).await;
+    }
+
+    fn count_retries(&mut self, retries: u32) {
+        self.retries += retries;
+    }
+
+    fn times_woken(&self) -> u32 {
+        self.times_woken
+    }
+}
