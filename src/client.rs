@@ -12,6 +12,7 @@ use rmcp::{
     RoleClient, ServiceExt,
     model::{
         CallToolRequestParams, CallToolResult, ClientCapabilities, ClientConfig, Implementation,
+        ReadResourceRequestParams, ResourceContents,
     },
     service::{Peer, RunningService},
 };
@@ -173,6 +174,19 @@ impl Server {
             bail!("{tool}: {}", content["error"]);
         }
         Ok(content)
+    }
+
+    /// Reads a resource, and gives its text.
+    ///
+    /// # Errors
+    /// There is no such resource, or it is no text.
+    pub async fn read(&self, uri: &str) -> anyhow::Result<String> {
+        let params = ReadResourceRequestParams::new(uri);
+        let read = timeout(CALL_TIMEOUT, self.client.read_resource(params)).await??;
+        match read.contents.into_iter().next() {
+            Some(ResourceContents::TextResourceContents { text, .. }) => Ok(text),
+            _ => bail!("{uri} is no text"),
+        }
     }
 
     /// `kill -9`: nothing of it has a chance to tidy up.

@@ -378,11 +378,11 @@ async fn queue(client: &Client, kind: TaskQueueType) -> Option<DescribeTaskQueue
 async fn counts(client: &Client, user_id: &str) -> Option<SyncCounts> {
     let count = async |status: SyncStatus| {
         let kind = match status {
-            SyncStatus::DeadLettered => "DeadLetter",
-            _ => "MusicSync",
+            SyncStatus::DeadLettered => "('DeadLetter')",
+            _ => "('MusicSync', 'BatchSync')",
         };
         let query = format!(
-            "WorkflowType = '{kind}' AND ExecutionStatus = 'Running' AND {} AND {}",
+            "WorkflowType IN {kind} AND ExecutionStatus = 'Running' AND {} AND {}",
             super::list_syncs::equals(names::USER_ID.name(), user_id),
             super::list_syncs::equals(names::SYNC_STATUS.name(), status.as_str()),
         );

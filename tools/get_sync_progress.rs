@@ -9,7 +9,17 @@ use rmcp::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::{Segue, answer::Answer, args::Args, error::ToolError, view::SyncView, waiting};
+use temporalio_client::Client;
+
+use crate::{
+    Segue,
+    answer::Answer,
+    args::Args,
+    error::ToolError,
+    report::{ReportRow, Sources},
+    view::{self, SyncView},
+    waiting,
+};
 
 /// What `get_sync_progress` is told.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -17,6 +27,10 @@ use crate::{Segue, answer::Answer, args::Args, error::ToolError, view::SyncView,
 pub(crate) struct Params {
     /// The id that sync_track answered, or that list_syncs shows.
     pub sync_id: String,
+    /// Of a batch: the page of 100 rows, from 1, whose outcomes are to be told row by row.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 200))]
+    pub page: Option<u32>,
     /// Seconds to wait for the end, 0 to 45, with progress notifications. Default 0: answer at
     /// once.
     #[serde(default)]
@@ -47,7 +61,7 @@ impl Segue {
     ) -> Result<Answer<SyncView>, ToolError> {
         let wait = waiting::seconds(params.wait_seconds)?;
         let engine = self.engine().ready(&context).await?;
-        let view = waiting::for_sync(
+        let mut view = waiting::for_sync(
             &engine.client,
             &context,
             self.user_id(),
@@ -55,11 +69,17 @@ impl Segue {
             wait,
         )
         .await?;
+        if let (Some(page), Some(batch)) = (params.page, &mut view.batch) {
+            let rows = rows_of(&engine.client, self.user_id(), &params.sync_id, page).await?;
+            batch.rows = Some(rows);
+        }
         let status = view.status.as_str().replace('_', " ");
-        let mut sentence = format!(
-            "\"{}\" by {}: {status}. {}",
-            view.track, view.artist, view.message
-        );
+        let mut sentence = match (&view.track, &view.artist) {
+            (Some(track), Some(artist)) => {
+                format!("\"{track}\" by {artist}: {status}. {}", view.message)
+            }
+            _ => format!("The batch: {status}. {}", view.message),
+        };
         if let Some(next_step) = &view.next_step {
             sentence = format!("{sentence} {next_step}");
         }
@@ -68,4 +88,20 @@ impl Segue {
             data: view,
         })
     }
+}
+
+/// The rows of a page of a batch. A page that is not done has none yet.
+async fn rows_of(
+    client: &Client,
+    user_id: &str,
+    sync_id: &str,
+    page: u32,
+) -> Result<Vec<ReportRow>, ToolError> {
+    if page == 0 {
+        return Err(ToolError::invalid("page", "is out of range", "1 and up"));
+    }
+    let described = view::describe(client, user_id, sync_id).await?;
+    let sources = Sources::of(client, sync_id, &described).await?;
+    let rows = sources.page(client, sync_id, page - 1).await?;
+    Ok(rows.unwrap_or_default())
 }

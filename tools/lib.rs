@@ -7,12 +7,16 @@
 
 mod answer;
 mod args;
+mod batch_view;
 // For the fuzz targets alone, which stand outside this crate.
 #[doc(hidden)]
 pub mod border;
 mod engine;
 mod error;
 mod playlist;
+mod report;
+mod resources;
+mod rows;
 mod text;
 mod view;
 mod waiting;
@@ -25,8 +29,10 @@ mod get_health;
 mod get_sync_progress;
 mod list_playlists;
 mod list_syncs;
+mod preview_sync;
 mod reset_circuit;
 mod retry_failed;
+mod sync_playlist;
 mod sync_track;
 
 use rmcp::{
@@ -36,8 +42,9 @@ use rmcp::{
         tool::{IntoCallToolResult, ToolCallContext},
     },
     model::{
-        CallToolRequestParams, CallToolResponse, ErrorCode, Implementation, ServerCapabilities,
-        ServerConfig,
+        CallToolRequestParams, CallToolResponse, ErrorCode, Implementation,
+        ListResourceTemplatesResult, PaginatedRequestParams, ReadResourceRequestParams,
+        ReadResourceResponse, ServerCapabilities, ServerConfig,
     },
     service::RequestContext,
     tool_handler,
@@ -55,8 +62,10 @@ const INSTRUCTIONS: &str = "\
 Segue adds songs to Spotify playlists durably: once a tool has answered, the work survives a closed \
 chat, a restart and Spotify's rate limits, and every song ends in the playlist exactly once or with \
 a reason.
-- To add a song, call sync_track with title, artist and playlist. It answers at once with a sync_id; \
-do not call it again for the same song.
+- To add a song, call sync_track with title, artist and playlist; for several, call sync_playlist once \
+with all of them. Both answer at once with a sync_id; do not call them again for the same songs.
+- To see first what would be added, call preview_sync. What became of every row of a batch is in its \
+report, and page by page in get_sync_progress.
 - To see what came of it, call get_sync_progress with the sync_id (wait_seconds waits for the end).
 - If the user names a playlist loosely, call list_playlists first and use the id.
 - To undo or stop, call cancel_sync. It never removes what was in the playlist before.
@@ -98,6 +107,8 @@ impl Segue {
     /// Every tool there is.
     pub fn router() -> ToolRouter<Self> {
         Self::sync_track_router()
+            + Self::sync_playlist_router()
+            + Self::preview_sync_router()
             + Self::get_sync_progress_router()
             + Self::cancel_sync_router()
             + Self::retry_failed_router()
@@ -127,11 +138,39 @@ impl Segue {
 #[tool_handler(router = self.router)]
 impl ServerHandler for Segue {
     fn get_info(&self) -> ServerConfig {
-        let mut info = ServerConfig::new(ServerCapabilities::builder().enable_tools().build());
+        let capabilities = ServerCapabilities::builder()
+            .enable_tools()
+            .enable_resources()
+            .build();
+        let mut info = ServerConfig::new(capabilities);
         info.server_info = Implementation::new("segue", env!("CARGO_PKG_VERSION"));
         info.server_info.title = Some("Segue".to_owned());
         info.instructions = Some(INSTRUCTIONS.to_owned());
         info
+    }
+
+    async fn list_resource_templates(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        Ok(ListResourceTemplatesResult::with_all_items(
+            resources::templates(),
+        ))
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        let Some(named) = resources::named(&request.uri) else {
+            return Err(resources::unknown(&request.uri));
+        };
+        let engine = self.engine().ready(&context).await;
+        let engine = engine.map_err(|error| ErrorData::internal_error(error.to_string(), None))?;
+        let read = resources::read(&engine.client, self.user_id(), &request.uri, named).await?;
+        Ok(read.into())
     }
 
     async fn call_tool(

@@ -84,10 +84,12 @@ pub(crate) struct Row {
     pub sync_id: String,
     /// Where it stands.
     pub status: SyncStatus,
-    /// The title as the source spells it.
-    pub track: String,
-    /// The artist as the source spells it.
-    pub artist: String,
+    /// The title as the source spells it; absent of a batch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub track: Option<String>,
+    /// The artist as the source spells it; absent of a batch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub artist: Option<String>,
     /// The playlist: its id, or its name until that is looked up.
     pub playlist: String,
     /// When it started.
@@ -178,7 +180,8 @@ pub(crate) fn filter(params: &Params, user_id: &str) -> Result<String, ToolError
         Some(SyncStatus::DeadLettered) => {
             "WorkflowType = 'DeadLetter' AND ExecutionStatus = 'Running'"
         }
-        _ => "WorkflowType = 'MusicSync'",
+        // Of a batch that has continued as new, the last run.
+        _ => "WorkflowType IN ('MusicSync', 'BatchSync') AND ExecutionStatus != 'ContinuedAsNew'",
     };
     let mut terms = vec![kind.to_owned(), equals(names::USER_ID.name(), user_id)];
     if let Some(given) = text::optional("playlist", params.playlist.as_deref(), 300)? {
@@ -283,8 +286,8 @@ fn row(execution: &WorkflowExecutionInfo, letters: &BTreeSet<String>) -> Option<
     let time = |seconds: i64, nanos: i32| Timestamp::new(seconds, nanos).ok();
     Some(Row {
         status,
-        track: attributes.get(&names::TRACK_NAME).unwrap_or_default(),
-        artist: attributes.get(&names::ARTIST_NAME).unwrap_or_default(),
+        track: attributes.get(&names::TRACK_NAME),
+        artist: attributes.get(&names::ARTIST_NAME),
         playlist: attributes.get(&names::PLAYLIST_ID).unwrap_or_default(),
         started_at: execution
             .start_time

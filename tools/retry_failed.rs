@@ -8,10 +8,12 @@ use rmcp::{
 };
 use schemars::JsonSchema;
 use segue_workflows::{
+    batch::{BatchInput, Target},
+    batch_sync::BatchSync,
     dead_letter::DeadLetter,
     music_sync::MusicSync,
     names,
-    sync::{SyncInput, SyncStatus},
+    sync::{PlaylistRef, SyncInput, SyncStatus},
 };
 use serde::{Deserialize, Serialize};
 use temporalio_client::{Client, WorkflowExecuteUpdateOptions, WorkflowQueryOptions};
@@ -21,7 +23,8 @@ use crate::{
     answer::Answer,
     args::Args,
     error::ToolError,
-    sync_track,
+    report::Sources,
+    rows, sync_playlist, sync_track,
     view::{self, SyncView},
     waiting,
 };
@@ -52,7 +55,8 @@ pub(crate) struct Output {
 #[tool_router(router = retry_failed_router, vis = "pub(crate)")]
 impl Segue {
     /// Tries a failed or dead-lettered sync again, as a new sync with the same input. When it comes
-    /// through, the dead letter is closed; when it fails, the letter is kept.
+    /// through, the dead letter is closed; when it fails, the letter is kept. Of a batch that has ended,
+    /// the rows that failed or never had their turn are tried again, as a new batch.
     #[tool(
         title = "Try a failed sync again",
         input_schema = schema_for_type::<Params>(),
@@ -76,6 +80,9 @@ impl Segue {
         let failed = view::read(client, self.user_id(), &failed_id).await?;
         let retry_id = names::new_sync_id();
         match failed.status {
+            status if failed.batch.is_some() && !status.is_open() => {
+                retry_batch(client, self.user_id(), &failed_id, &retry_id).await?;
+            }
             SyncStatus::DeadLettered => retry_letter(client, &failed_id, &retry_id).await?,
             SyncStatus::Failed => {
                 let input = input_of(client, &failed_id).await?;
@@ -166,4 +173,42 @@ async fn retry_anew(
         ..input
     };
     sync_track::start(client, retry_id, again).await
+}
+
+/// The rows of a batch that did not get to their end, as a batch of their own.
+async fn retry_batch(
+    client: &Client,
+    user_id: &str,
+    failed_id: &str,
+    retry_id: &str,
+) -> Result<(), ToolError> {
+    let described = view::describe(client, user_id, failed_id).await?;
+    let sources = Sources::of(client, failed_id, &described).await?;
+    let left = sources.left(client, failed_id).await?;
+    if left.is_empty() {
+        return Err(ToolError::wrong_state(
+            failed_id,
+            "No row of this batch has failed.",
+            "Read its report: for a row that is uncertain or not found, correct the spelling or give the \
+             ISRC in a new batch.",
+        ));
+    }
+    let input = client
+        .get_workflow_handle::<BatchSync>(failed_id)
+        .query(BatchSync::input, (), WorkflowQueryOptions::default())
+        .await
+        .map_err(|error| ToolError::engine_failed("read what the batch was asked to do", &error))?;
+    let playlist = sources.playlist_id.clone();
+    let again = BatchInput {
+        target: match playlist {
+            Some(id) => Target::Playlist(PlaylistRef::Id(id)),
+            None => input.target,
+        },
+        rows: u32::try_from(left.len()).unwrap_or(u32::MAX),
+        pages: rows::paged(&left)?,
+        retry_of: Some(failed_id.to_owned()),
+        so_far: None,
+        ..input
+    };
+    sync_playlist::start(client, retry_id, again).await
 }

@@ -8,23 +8,16 @@ use rmcp::{
 };
 use schemars::JsonSchema;
 use segue_workflows::{
-    matching::normalise::isrc as normalise_isrc,
     music_sync::{MusicSync, attributes_of},
     names,
     sync::{SyncInput, SyncStatus},
-    track::SourceTrack,
 };
 use serde::Deserialize;
 use temporalio_client::{Client, WorkflowStartOptions};
 
 use crate::{
-    Segue, answer::Answer, args::Args, error::ToolError, playlist, text, view::SyncView, waiting,
+    Segue, answer::Answer, args::Args, error::ToolError, playlist, rows, view::SyncView, waiting,
 };
-
-/// Characters of a title, an artist or an album: more than Spotify's longest.
-const LONGEST_TEXT: usize = 500;
-/// The longest track that is believed, in milliseconds: 24 h.
-const LONGEST_TRACK_MS: u32 = 24 * 3_600_000;
 
 /// What `sync_track` is told.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -42,7 +35,7 @@ pub(crate) struct Params {
     pub album: Option<String>,
     /// The length in milliseconds, if known; it helps to choose between versions.
     #[serde(default)]
-    #[schemars(range(min = 1, max = LONGEST_TRACK_MS))]
+    #[schemars(range(min = 1, max = rows::LONGEST_TRACK_MS))]
     pub duration_ms: Option<u32>,
     /// The ISRC, if known; with it the match is exact.
     #[serde(default)]
@@ -126,45 +119,18 @@ pub(crate) fn checked(
     user_id: &str,
     default_threshold: f64,
 ) -> Result<SyncInput, ToolError> {
-    let threshold = params.match_threshold.unwrap_or(default_threshold);
-    if !(0.0..=1.0).contains(&threshold) {
-        return Err(ToolError::invalid(
-            "match_threshold",
-            "is out of range",
-            "0.0 to 1.0",
-        ));
-    }
-    if params
-        .duration_ms
-        .is_some_and(|ms| ms == 0 || ms > LONGEST_TRACK_MS)
-    {
-        return Err(ToolError::invalid(
-            "duration_ms",
-            "is out of range",
-            "1 to 86400000 milliseconds (24 hours)",
-        ));
-    }
-    let isrc = match params.isrc.as_deref().map(str::trim) {
-        None | Some("") => None,
-        Some(given) => Some(normalise_isrc(given).ok_or_else(|| {
-            ToolError::invalid(
-                "isrc",
-                "is not an ISRC",
-                "two letters, three letters or digits and seven digits, such as USUM71703861; \
-                 leave it out if it is not known",
-            )
-        })?),
+    let threshold = rows::threshold(params.match_threshold, default_threshold)?;
+    let track = rows::Track {
+        title: params.title,
+        artist: params.artist,
+        album: params.album,
+        duration_ms: params.duration_ms,
+        isrc: params.isrc,
     };
     Ok(SyncInput {
         user_id: user_id.to_owned(),
         playlist: playlist::parse(&params.playlist)?,
-        track: SourceTrack {
-            title: text::required("title", &params.title, LONGEST_TEXT)?,
-            artist: text::required("artist", &params.artist, LONGEST_TEXT)?,
-            album: text::optional("album", params.album.as_deref(), LONGEST_TEXT)?,
-            duration_ms: params.duration_ms,
-            isrc,
-        },
+        track: track.checked()?,
         match_threshold: threshold,
         retry_of: None,
         kept_by_letter: false,

@@ -5,10 +5,11 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use segue_workflows::{
     dead_letter::{DeadLetter, LetterClosed},
+    error::SyncError,
     matching::{Match, MatchMethod},
     music_sync::MusicSync,
     names, standing,
-    sync::{FailedSync, Progress, Step, SyncOutcome, SyncStatus},
+    sync::{FailedSync, Step, SyncOutcome, SyncStatus},
 };
 use serde::Serialize;
 use temporalio_client::WorkflowExecutionStatus as EngineStatus;
@@ -19,7 +20,10 @@ use temporalio_client::{
 };
 use temporalio_common::error::IncomingError;
 
-use crate::error::ToolError;
+use crate::{
+    batch_view::{self, BatchView},
+    error::ToolError,
+};
 
 /// Where a sync stands, and what came of it.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -30,10 +34,12 @@ pub struct SyncView {
     pub status: SyncStatus,
     /// What happened, or happens now, in one sentence.
     pub message: String,
-    /// The title as the source spells it.
-    pub track: String,
-    /// The artist as the source spells it.
-    pub artist: String,
+    /// The title as the source spells it; absent of a batch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub track: Option<String>,
+    /// The artist as the source spells it; absent of a batch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub artist: Option<String>,
     /// The playlist: its id, or the name that is still being looked up.
     pub playlist: String,
     /// What it does now.
@@ -89,6 +95,9 @@ pub struct SyncView {
     /// The sync that tries this one again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retried_by: Option<String>,
+    /// Of a batch: how many rows came to what, and how fast it goes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch: Option<BatchView>,
 }
 
 impl SyncView {
@@ -113,6 +122,9 @@ pub(crate) async fn read(
         described => described?,
     };
     let view = started(sync_id, &described);
+    if batch_view::is_batch(&described) {
+        return batch_view::read(client, view, &described).await;
+    }
     match described.status() {
         EngineStatus::Running | EngineStatus::Paused => running(client, view, &described).await,
         _ => ended(client, view).await,
@@ -159,8 +171,8 @@ fn started(sync_id: &str, described: &WorkflowExecutionDescription) -> SyncView 
         sync_id: sync_id.to_owned(),
         status: SyncStatus::Running,
         message: "The sync is about to start.".to_owned(),
-        track: attributes.get(&names::TRACK_NAME).unwrap_or_default(),
-        artist: attributes.get(&names::ARTIST_NAME).unwrap_or_default(),
+        track: attributes.get(&names::TRACK_NAME),
+        artist: attributes.get(&names::ARTIST_NAME),
         playlist: attributes.get(&names::PLAYLIST_ID).unwrap_or_default(),
         current_step: None,
         steps_completed: 0,
@@ -181,6 +193,7 @@ fn started(sync_id: &str, described: &WorkflowExecutionDescription) -> SyncView 
         error_code: None,
         next_step: None,
         retried_by: None,
+        batch: None,
     }
 }
 
@@ -242,8 +255,9 @@ async fn running(
     if progress.status == SyncStatus::WaitingForSignIn {
         view.next_step = Some("Run `segue login`; nothing else is to be done.".to_owned());
     }
-    view.message = match (progress.waiting_until, step) {
-        (Some(until), _) => waits(&progress, until),
+    let wait = progress.waiting_until.zip(progress.waiting_for.as_ref());
+    view.message = match (wait, step) {
+        (Some((until, reason)), _) => waits(progress.status, until, reason),
         (None, Step::FindPlaylist) => format!("Looking for the playlist {:?}.", view.playlist),
         (None, Step::Search) => "Searching for the track.".to_owned(),
         (None, Step::Add) => "Adding the track.".to_owned(),
@@ -254,10 +268,9 @@ async fn running(
     Ok(view)
 }
 
-fn waits(progress: &Progress, until: Timestamp) -> String {
-    let reason = progress.waiting_for.as_ref();
-    let reason = reason.map_or("no reason given", |reason| reason.message.as_str());
-    match progress.status {
+pub(crate) fn waits(status: SyncStatus, until: Timestamp, reason: &SyncError) -> String {
+    let reason = reason.message.as_str();
+    match status {
         SyncStatus::WaitingForSignIn => format!(
             "Waiting for a sign-in to Spotify ({reason}); it goes on by itself after `segue login`, \
              and looks again at {until:.0} in any case."
@@ -382,7 +395,7 @@ async fn with_failure(
     Ok(view)
 }
 
-fn broken(mut view: SyncView, message: String) -> SyncView {
+pub(crate) fn broken(mut view: SyncView, message: String) -> SyncView {
     view.status = SyncStatus::Failed;
     view.success = Some(false);
     view.message = format!("The sync was ended by the engine: {message}.");

@@ -24,8 +24,10 @@ fn names_are_unique_and_descriptions_say_what_for() {
             "get_sync_progress",
             "list_playlists",
             "list_syncs",
+            "preview_sync",
             "reset_circuit",
             "retry_failed",
+            "sync_playlist",
             "sync_track"
         ]
     );

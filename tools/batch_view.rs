@@ -1,0 +1,243 @@
+//! A batch as its reader sees it: what its sync view has beyond that of a single song.
+
+use jiff::{SignedDuration, Timestamp};
+use schemars::JsonSchema;
+use segue_workflows::{
+    batch::{BatchOutcome, Counts, FailedBatch, Phase},
+    batch_sync::BatchSync,
+    call_budget::CallBudget,
+    gate::WINDOW,
+    names, standing,
+    sync::SyncStatus,
+};
+use serde::Serialize;
+use temporalio_client::{
+    Client, WorkflowExecutionDescription, WorkflowExecutionStatus as EngineStatus,
+    WorkflowGetResultOptions, WorkflowQueryOptions, errors::WorkflowGetResultError,
+};
+use temporalio_common::error::IncomingError;
+
+use crate::{
+    error::ToolError,
+    report::ReportRow,
+    resources,
+    view::{self, SyncView},
+};
+
+/// Requests that a row costs, all kinds together: measured with songs of a real catalogue.
+const REQUESTS_A_ROW: f64 = 1.1;
+
+/// How a batch is doing.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct BatchView {
+    /// What it does now.
+    pub phase: Phase,
+    /// How many rows came to what. Counted anew after each page of 100.
+    pub counts: Counts,
+    /// Rows of the page under way that have been searched.
+    pub searched_of_page: u32,
+    /// A title that is being searched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub current_track: Option<String>,
+    /// Rows that were done a second, waiting included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tracks_per_second: Option<f64>,
+    /// While open: when it will have ended, by its rate so far and by what Spotify's limit allows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub estimated_end: Option<Timestamp>,
+    /// It only looks, and changes nothing.
+    pub dry_run: bool,
+    /// The resource that lists what became of every row, as JSON; with .csv instead of .json as a
+    /// table.
+    pub report: String,
+    /// The rows of the page that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows: Option<Vec<ReportRow>>,
+}
+
+/// Whether this is a batch.
+pub(crate) fn is_batch(described: &WorkflowExecutionDescription) -> bool {
+    described.workflow_type() == "BatchSync"
+}
+
+/// Completes the view of a batch.
+pub(crate) async fn read(
+    client: &Client,
+    view: SyncView,
+    described: &WorkflowExecutionDescription,
+) -> Result<SyncView, ToolError> {
+    match described.status() {
+        EngineStatus::Running | EngineStatus::Paused => running(client, view, described).await,
+        _ => ended(client, view).await,
+    }
+}
+
+fn batch(view: &SyncView, phase: Phase, counts: Counts, dry_run: bool) -> BatchView {
+    BatchView {
+        phase,
+        counts,
+        searched_of_page: 0,
+        current_track: None,
+        tracks_per_second: None,
+        estimated_end: None,
+        dry_run,
+        report: resources::report_uri(&view.sync_id),
+        rows: None,
+    }
+}
+
+async fn running(
+    client: &Client,
+    mut view: SyncView,
+    described: &WorkflowExecutionDescription,
+) -> Result<SyncView, ToolError> {
+    let standing = standing::of_open_batch(client, described)
+        .await
+        .map_err(|error| ToolError::engine_failed("look at the batch", &error))?;
+    let Some(progress) = standing.progress else {
+        return Ok(view);
+    };
+    if !progress.status.is_open() {
+        return ended(client, view).await;
+    }
+    let counts = progress.counts;
+    let done = counts.total - counts.pending;
+    let now = Timestamp::now();
+    let elapsed = now.duration_since(progress.started_at).as_secs_f64();
+    let mut batch = batch(&view, progress.phase, counts, progress.dry_run);
+    batch.searched_of_page = standing.searched;
+    batch.current_track = standing.searching;
+    batch.tracks_per_second = (done > 0).then(|| round(f64::from(done) / elapsed.max(0.001)));
+    batch.estimated_end =
+        estimated_end(client, &batch, progress.wait.as_ref().map(|w| w.until)).await;
+    view.status = progress.status;
+    view.retry_count = progress.retry_count;
+    view.elapsed_seconds = round(elapsed);
+    view.steps_completed = done;
+    view.steps_total = counts.total;
+    view.message = match &progress.wait {
+        Some(wait) => {
+            view.waiting_until = Some(wait.until);
+            view.error_code = Some(wait.reason.code.as_str().to_owned());
+            view::waits(progress.status, wait.until, &wait.reason)
+        }
+        None => match progress.phase {
+            Phase::FindPlaylist => format!("Looking for the playlist {:?}.", view.playlist),
+            Phase::ReadPlaylist => "Reading what is in the playlist.".to_owned(),
+            Phase::Tracks => format!(
+                "{done} of {} tracks are done, {} of the next page are searched.",
+                counts.total, batch.searched_of_page
+            ),
+            Phase::Undo => "Taking out again what was added.".to_owned(),
+            Phase::Done => "About to end.".to_owned(),
+        },
+    };
+    if progress.status == SyncStatus::WaitingForSignIn {
+        view.next_step = Some("Run `segue login`; nothing else is to be done.".to_owned());
+    }
+    view.batch = Some(batch);
+    Ok(view)
+}
+
+/// When it will have ended: no sooner than the budget of calls allows, nor than its rate so far says,
+/// and not before what it waits for.
+async fn estimated_end(
+    client: &Client,
+    batch: &BatchView,
+    waits_until: Option<Timestamp>,
+) -> Option<Timestamp> {
+    let budget = client.get_workflow_handle::<CallBudget>(names::BUDGET_ID);
+    let facts = budget.query(CallBudget::facts, (), WorkflowQueryOptions::default());
+    let facts = facts.await.ok()?;
+    let left = f64::from(batch.counts.pending.saturating_sub(batch.searched_of_page));
+    let allowed = f64::from(facts.calls_per_window.max(1)) / WINDOW.as_secs_f64();
+    let seconds = left * REQUESTS_A_ROW / allowed;
+    let by_rate = left / batch.tracks_per_second.unwrap_or(f64::INFINITY);
+    let seconds = SignedDuration::try_from_secs_f64(seconds.max(by_rate)).ok()?;
+    let from = Timestamp::now().max(waits_until.unwrap_or(Timestamp::MIN));
+    from.checked_add(seconds).ok()
+}
+
+async fn ended(client: &Client, view: SyncView) -> Result<SyncView, ToolError> {
+    Ok(match outcome_of(client, &view.sync_id).await? {
+        Ended::With(status, outcome) => with_outcome(view, status, &outcome),
+        Ended::Failed(failed) => {
+            let mut view = with_outcome(view, SyncStatus::Failed, &failed.outcome);
+            let error = failed.error;
+            view.message = format!("{} ({error})", view.message);
+            view.error_code = Some(error.code.as_str().to_owned());
+            view.next_step = Some(error.next_step);
+            view
+        }
+        Ended::Broken(message) => view::broken(view, message),
+    })
+}
+
+/// How a batch ended.
+pub(crate) enum Ended {
+    /// By itself, or cancelled.
+    With(SyncStatus, BatchOutcome),
+    /// As a whole.
+    Failed(Box<FailedBatch>),
+    /// By the engine, so that it could say nothing.
+    Broken(String),
+}
+
+/// How the batch ended, which has.
+pub(crate) async fn outcome_of(client: &Client, sync_id: &str) -> Result<Ended, ToolError> {
+    let handle = client.get_workflow_handle::<BatchSync>(sync_id);
+    match handle.get_result(WorkflowGetResultOptions::default()).await {
+        Ok(outcome) => Ok(Ended::With(SyncStatus::Completed, outcome)),
+        Err(WorkflowGetResultError::Cancelled { details }) => {
+            let outcome = details
+                .deserialize::<BatchOutcome>()
+                .map_err(|error| ToolError::engine_failed("read the batch's result", &error))?;
+            Ok(Ended::With(SyncStatus::Cancelled, outcome))
+        }
+        Err(WorkflowGetResultError::Failed(failure)) => {
+            let failed = match &*failure {
+                IncomingError::Application(failure) => {
+                    failure.details::<FailedBatch>().ok().flatten()
+                }
+                _ => None,
+            };
+            Ok(match failed {
+                Some(failed) => Ended::Failed(Box::new(failed)),
+                None => Ended::Broken(failure.failure().message.clone()),
+            })
+        }
+        Err(
+            error @ (WorkflowGetResultError::Terminated { .. } | WorkflowGetResultError::TimedOut),
+        ) => Ok(Ended::Broken(error.to_string())),
+        Err(error) => Err(ToolError::engine_failed("read the batch's result", &error)),
+    }
+}
+
+fn with_outcome(mut view: SyncView, status: SyncStatus, outcome: &BatchOutcome) -> SyncView {
+    let counts = outcome.counts;
+    let mut batch = batch(&view, Phase::Done, counts, outcome.dry_run);
+    let done = f64::from(counts.total - counts.pending);
+    let seconds = outcome.execution_time_seconds;
+    batch.tracks_per_second = (seconds > 0.0).then(|| round(done / seconds));
+    view.status = status;
+    view.success = Some(outcome.success);
+    view.message.clone_from(&outcome.message);
+    view.playlist.clone_from(&outcome.playlist_id);
+    view.retry_count = outcome.retry_count;
+    view.steps_completed = counts.total - counts.pending;
+    view.steps_total = counts.total;
+    view.elapsed_seconds = seconds;
+    view.execution_time_seconds = Some(seconds);
+    if !outcome.success && status == SyncStatus::Completed {
+        view.next_step = Some(format!(
+            "Read {} to see every row and why; retry_failed tries again what failed.",
+            batch.report
+        ));
+    }
+    view.batch = Some(batch);
+    view
+}
+
+fn round(number: f64) -> f64 {
+    (number * 100.0).round() / 100.0
+}
