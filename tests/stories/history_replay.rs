@@ -6,8 +6,9 @@ use std::{collections::BTreeMap, path::PathBuf};
 use futures::TryStreamExt;
 use segue::client::Server;
 use segue_workflows::{
-    call_budget::CallBudget, dead_letter::DeadLetter, music_sync::MusicSync,
-    place_track::PlaceTrack, playlist_reading::PlaylistReading,
+    batch_page::BatchPage, batch_sync::BatchSync, call_budget::CallBudget, dead_letter::DeadLetter,
+    music_sync::MusicSync, place_page::PlacePage, place_track::PlaceTrack,
+    playlist_reading::PlaylistReading,
 };
 use serde_json::json;
 use temporalio_client::{
@@ -15,7 +16,10 @@ use temporalio_client::{
 };
 use temporalio_sdk::workflow_replayer::{WorkflowReplayer, WorkflowReplayerOptions};
 
-use crate::support::{CLOCKS, World, ended, song, stands, start, until};
+use crate::{
+    batches::{rows, songs},
+    support::{CLOCKS, World, ended, song, stands, start, start_batch, until},
+};
 
 fn folder() -> PathBuf {
     concat!(env!("CARGO_MANIFEST_DIR"), "/tests/histories").into()
@@ -28,6 +32,9 @@ fn replayer() -> WorkflowReplayer {
         .and_then(|options| options.register_workflow::<DeadLetter>())
         .and_then(|options| options.register_workflow::<PlaylistReading>())
         .and_then(|options| options.register_workflow::<CallBudget>())
+        .and_then(|options| options.register_workflow::<BatchSync>())
+        .and_then(|options| options.register_workflow::<BatchPage>())
+        .and_then(|options| options.register_workflow::<PlacePage>())
         .unwrap()
         .build();
     WorkflowReplayer::new(options).unwrap()
@@ -142,6 +149,7 @@ async fn walk_every_path() -> BTreeMap<String, Vec<u8>> {
     server.call("list_playlists", json!({})).await.unwrap();
     server.end().await.unwrap();
 
+    paths.extend(walk_the_batches(&world).await);
     paths.extend(walk_the_waits(&world).await);
     let server = world.serve().await;
     let histories = export(&world, &paths).await;
@@ -185,6 +193,41 @@ async fn walk_the_waits(world: &World) -> Vec<(&'static str, String)> {
         ("upstream_was_down", down),
         ("woken", woken),
         ("signed_out_and_cancelled", signed_out),
+    ]
+}
+
+/// A batch of two pages that meets a rate limit and a lost answer, one that is taken back because a song
+/// is not found, and one that only looks.
+async fn walk_the_batches(world: &World) -> Vec<(&'static str, String)> {
+    let server = world.serve().await;
+    let songs = songs();
+    world
+        .fault(json!({"endpoint": "search", "count": 1, "status": 429, "retry_after": 1}))
+        .await;
+    world
+        .fault(json!({"endpoint": "add_items", "count": 1, "drop": "after"}))
+        .await;
+    let call = json!({"tracks": rows(&songs[..120]), "create_playlist": "A batch"});
+    let added = start_batch(&server, call).await;
+    ended(&server, &added).await;
+
+    let mut tracks = rows(&songs[..3]);
+    tracks.push(json!({"title": "Zzyzx Nonesuch Qwv", "artist": "Nobody Of That Name"}));
+    let mut call = json!({"tracks": tracks, "playlist": world.empty(), "dry_run": true});
+    let looked = start_batch(&server, call.clone()).await;
+    ended(&server, &looked).await;
+    call = json!({"tracks": rows(&songs[200..320]), "playlist": world.empty(), "atomic": true});
+    call["tracks"]
+        .as_array_mut()
+        .unwrap()
+        .push(tracks[3].clone());
+    let taken_back = start_batch(&server, call).await;
+    ended(&server, &taken_back).await;
+    server.end().await.unwrap();
+    vec![
+        ("two_pages", added),
+        ("dry_run", looked),
+        ("taken_back", taken_back),
     ]
 }
 
@@ -269,6 +312,9 @@ async fn today_s_histories_replay_and_every_path_has_been_recorded() {
         "DeadLetter",
         "PlaylistReading",
         "CallBudget",
+        "BatchSync",
+        "BatchPage",
+        "PlacePage",
     ] {
         assert!(
             histories.keys().any(|name| name.starts_with(workflow)),

@@ -8,6 +8,8 @@ mod stand_in;
 mod support;
 
 mod bad_input;
+mod batches;
+mod batches_in_bulk;
 mod cancelling;
 mod dead_letters;
 mod demo;

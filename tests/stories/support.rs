@@ -103,6 +103,18 @@ impl World {
             .expect("the playlist exists")
     }
 
+    /// Orders something of the simulated Spotify, and gives what it answers.
+    pub(crate) async fn order(&self, what: &str, order: Value) -> Value {
+        let answer = reqwest::Client::new()
+            .post(format!("{}/_sim/{what}", self.sim.url()))
+            .json(&order)
+            .send()
+            .await
+            .and_then(reqwest::Response::error_for_status)
+            .expect("the order is taken");
+        serde_json::from_str(&answer.text().await.expect("an answer")).unwrap_or_default()
+    }
+
     /// Orders faults of the simulated Spotify.
     pub(crate) async fn fault(&self, faults: Value) {
         reqwest::Client::new()
@@ -198,6 +210,12 @@ pub(crate) fn song((title, artist, _): (&str, &str, &str), playlist: &str) -> Va
 pub(crate) async fn start(server: &Server, call: Value) -> String {
     let view = server.call("sync_track", call).await.expect("accepted");
     view["sync_id"].as_str().expect("a sync_id").to_owned()
+}
+
+/// Starts a batch, and gives its id.
+pub(crate) async fn start_batch(server: &Server, call: Value) -> String {
+    let view = server.call("sync_playlist", call).await.expect("accepted");
+    view["sync_id"].as_str().expect("an id").to_owned()
 }
 
 /// Waits until the sync has ended, and gives its last view.
