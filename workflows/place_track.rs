@@ -144,6 +144,10 @@ impl PlaceTrack {
             }
             Err(failed) => return Err(failed.into()),
         };
+        // The look may have ended before it heard of the cancellation.
+        if token.is_cancelled() {
+            return Ok(Self::cancelled(ctx, "Nothing had been added.".to_owned()));
+        }
         if before.present {
             return Ok(Placed::AlreadyThere {
                 retries: Self::retries(ctx),

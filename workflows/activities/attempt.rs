@@ -16,8 +16,9 @@ use crate::{
     upstream::UpstreamError,
 };
 
-/// Time between heartbeats that only say that the attempt is alive.
-const HEARTBEAT: Duration = Duration::from_secs(2);
+/// Time between heartbeats that only say that the attempt is alive. By them it learns as well that it is
+/// cancelled.
+const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Time between heartbeats that keep what was done so far: so much is done again after a kill.
 pub(crate) const KEEPING: Duration = Duration::from_millis(100);
 
