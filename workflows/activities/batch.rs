@@ -26,8 +26,9 @@ use crate::{
 };
 
 /// Searches of one activity that are under way at a time. The budget of calls decides how fast they
-/// go; this only keeps the wire busy.
-const AT_A_TIME: usize = 5;
+/// go, and a page has several such activities; what is under way when a process is killed has to be
+/// searched again, so it is no more than keeps the wire busy.
+const AT_A_TIME: usize = 2;
 
 /// The activities of batches, on one upstream server.
 pub struct BatchActivities {
