@@ -3,7 +3,7 @@
 use rmcp::{
     ErrorData,
     handler::server::tool::IntoCallToolResult,
-    model::{CallToolResponse, CallToolResult, ContentBlock},
+    model::{CallToolResponse, CallToolResult, ContentBlock, InputRequiredResult},
 };
 use serde::Serialize;
 
@@ -18,6 +18,23 @@ pub(crate) struct Answer<T> {
 impl<T: Serialize> IntoCallToolResult for Answer<T> {
     fn into_call_tool_result(self) -> Result<CallToolResponse, ErrorData> {
         Ok(result(&self.sentence, &self.data)?.into())
+    }
+}
+
+/// The answer of a call that may have to ask the user first.
+pub(crate) enum Reply<T> {
+    /// What the call came to.
+    Answer(Answer<T>),
+    /// A question; the client calls again with what the user says.
+    Ask(InputRequiredResult),
+}
+
+impl<T: Serialize> IntoCallToolResult for Reply<T> {
+    fn into_call_tool_result(self) -> Result<CallToolResponse, ErrorData> {
+        match self {
+            Self::Answer(answer) => answer.into_call_tool_result(),
+            Self::Ask(question) => Ok(CallToolResponse::InputRequired(question)),
+        }
     }
 }
 

@@ -128,13 +128,12 @@ async fn running(
                 "{done} of {} tracks are done, {} of the next page are searched.",
                 counts.total, batch.searched_of_page
             ),
+            Phase::Review => "Taking in what the user has decided.".to_owned(),
             Phase::Undo => "Taking out again what was added.".to_owned(),
             Phase::Done => "About to end.".to_owned(),
         },
     };
-    if progress.status == SyncStatus::WaitingForSignIn {
-        view.next_step = Some("Run `segue login`; nothing else is to be done.".to_owned());
-    }
+    view.next_step = view::next_step(progress.status);
     view.batch = Some(batch);
     Ok(view)
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::{
     args, cancel_sync, error::ToolError, get_sync_progress, list_playlists, list_syncs,
-    retry_failed, sync_track, waiting,
+    retry_failed, sync_track, visibility, waiting,
 };
 
 /// The tools, by name.
@@ -31,7 +31,7 @@ pub fn accept(tool: &str, arguments: Value) -> Result<String, ToolError> {
         }
         "list_syncs" => {
             let params: list_syncs::Params = args::read(arguments).map_err(unreadable)?;
-            list_syncs::cursor(params.cursor.as_deref())?;
+            visibility::cursor(params.cursor.as_deref())?;
             list_syncs::filter(&params, "local")
         }
         _ => {

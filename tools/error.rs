@@ -71,6 +71,27 @@ impl ToolError {
         }
     }
 
+    /// No review of this user's has this id.
+    pub fn unknown_review(review_id: &str) -> Self {
+        Self::new(
+            "unknown_review",
+            format!("There is no review with the id {:?}.", clean(review_id)),
+            "Call list_reviews to see what waits for review.",
+        )
+    }
+
+    /// No answer of this user's has this id.
+    pub fn unknown_answer(answer_id: &str) -> Self {
+        Self::new(
+            "unknown_answer",
+            format!(
+                "No answer with the id {:?} is remembered.",
+                clean(answer_id)
+            ),
+            "Call list_answers to see what is remembered.",
+        )
+    }
+
     /// The sync is in a state in which this cannot be done.
     pub fn wrong_state(sync_id: &str, message: impl Into<String>, next_step: &str) -> Self {
         Self {

@@ -383,8 +383,8 @@ async fn counts(client: &Client, user_id: &str) -> Option<SyncCounts> {
         };
         let query = format!(
             "WorkflowType IN {kind} AND ExecutionStatus = 'Running' AND {} AND {}",
-            super::list_syncs::equals(names::USER_ID.name(), user_id),
-            super::list_syncs::equals(names::SYNC_STATUS.name(), status.as_str()),
+            crate::visibility::equals(names::USER_ID.name(), user_id),
+            crate::visibility::equals(names::SYNC_STATUS.name(), status.as_str()),
         );
         let counted = client.count_workflows(query, WorkflowCountOptions::default());
         counted.await.ok().map(|counted| counted.count())

@@ -13,7 +13,7 @@ use temporalio_client::Client;
 
 use crate::{
     Segue,
-    answer::Answer,
+    answer::{Answer, Reply},
     args::Args,
     error::ToolError,
     report::{ReportRow, Sources},
@@ -58,10 +58,10 @@ impl Segue {
         &self,
         Args(params): Args<Params>,
         context: RequestContext<RoleServer>,
-    ) -> Result<Answer<SyncView>, ToolError> {
+    ) -> Result<Reply<SyncView>, ToolError> {
         let wait = waiting::seconds(params.wait_seconds)?;
         let engine = self.engine().ready(&context).await?;
-        let mut view = waiting::for_sync(
+        let waited = waiting::for_sync_asking(
             &engine.client,
             &context,
             self.user_id(),
@@ -69,6 +69,10 @@ impl Segue {
             wait,
         )
         .await?;
+        let mut view = match waited.question {
+            Some(question) => return Ok(Reply::Ask(question)),
+            None => waited.view,
+        };
         if let (Some(page), Some(batch)) = (params.page, &mut view.batch) {
             let rows = rows_of(&engine.client, self.user_id(), &params.sync_id, page).await?;
             batch.rows = Some(rows);
@@ -83,10 +87,10 @@ impl Segue {
         if let Some(next_step) = &view.next_step {
             sentence = format!("{sentence} {next_step}");
         }
-        Ok(Answer {
+        Ok(Reply::Answer(Answer {
             sentence: sentence + &engine.note(),
             data: view,
-        })
+        }))
     }
 }
 

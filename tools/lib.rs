@@ -7,6 +7,7 @@
 
 mod answer;
 mod args;
+mod asking;
 mod batch_view;
 // For the fuzz targets alone, which stand outside this crate.
 #[doc(hidden)]
@@ -16,22 +17,28 @@ mod error;
 mod playlist;
 mod report;
 mod resources;
+mod review_view;
 mod rows;
 mod text;
 mod view;
+mod visibility;
 mod waiting;
 
 #[cfg(test)]
 mod properties;
 
 mod cancel_sync;
+mod forget_answer;
 mod get_health;
 mod get_sync_progress;
+mod list_answers;
 mod list_playlists;
+mod list_reviews;
 mod list_syncs;
 mod preview_sync;
 mod reset_circuit;
 mod retry_failed;
+mod review_match;
 mod sync_playlist;
 mod sync_track;
 
@@ -72,6 +79,9 @@ report, and page by page in get_sync_progress.
 - To see earlier work or what went wrong, call list_syncs; status dead_lettered waits for retry_failed.
 - A sync that waits has not failed: waiting_for_rate_limit and waiting_for_upstream go on by themselves \
 at waiting_until, waiting_for_sign_in goes on when the user has run `segue login`.
+- With on_ambiguous review, a track that has no certain match waits for the user: status \
+waiting_for_review. Call list_reviews, show the candidates side by side, and give the user's choice to \
+review_match; never choose for them. Answers are remembered (list_answers, forget_answer).
 - If syncs do not move, call get_health; it says what is wrong and what to do.
 - status completed with success false means that no match was good enough and nothing was added: tell \
 the user best_candidate and why. For any other end, message says what is in the playlist.";
@@ -114,6 +124,10 @@ impl Segue {
             + Self::retry_failed_router()
             + Self::list_syncs_router()
             + Self::list_playlists_router()
+            + Self::list_reviews_router()
+            + Self::review_match_router()
+            + Self::list_answers_router()
+            + Self::forget_answer_router()
             + Self::get_health_router()
             + Self::reset_circuit_router()
     }
@@ -178,6 +192,10 @@ impl ServerHandler for Segue {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
+        let request = match asking::resumed(self, request, &context).await {
+            Ok(request) => request,
+            Err(error) => return error.into_call_tool_result(),
+        };
         let known = self.router.has_route(&request.name);
         match self
             .router

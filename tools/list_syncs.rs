@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 use rmcp::{
     RoleServer,
@@ -16,21 +15,20 @@ use segue_workflows::{
     sync::{PlaylistRef, SyncStatus},
 };
 use serde::{Deserialize, Serialize};
-use temporalio_client::{Client, NamespacedClient};
+use temporalio_client::Client;
 use temporalio_common::protos::temporal::api::{
     enums::v1::WorkflowExecutionStatus as EngineStatus, workflow::v1::WorkflowExecutionInfo,
-    workflowservice::v1::ListWorkflowExecutionsRequest,
 };
 use temporalio_common::search_attributes::SearchAttributes;
 
-use crate::{Segue, answer::Answer, args::Args, error::ToolError, playlist, text};
-
-/// Syncs on a page when nobody says another number.
-const DEFAULT_LIMIT: u32 = 20;
-/// Syncs on a page at most: what a chat can still show.
-const LARGEST_LIMIT: u32 = 100;
-/// Characters of a cursor that are read at most; the engine's own has about 200.
-const LONGEST_CURSOR: usize = 4096;
+use crate::{
+    Segue,
+    answer::Answer,
+    args::Args,
+    error::ToolError,
+    playlist, text,
+    visibility::{self, LARGEST_LIMIT, equals},
+};
 
 /// What `list_syncs` is told.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -120,21 +118,19 @@ impl Segue {
         Args(params): Args<Params>,
         context: RequestContext<RoleServer>,
     ) -> Result<Answer<Output>, ToolError> {
-        let limit = params.limit.unwrap_or(DEFAULT_LIMIT);
-        if !(1..=LARGEST_LIMIT).contains(&limit) {
-            return Err(ToolError::invalid("limit", "is out of range", "1 to 100"));
-        }
-        let page_token = cursor(params.cursor.as_deref())?;
+        let limit = visibility::limit(params.limit)?;
+        let page_token = visibility::cursor(params.cursor.as_deref())?;
         let filter = filter(&params, self.user_id())?;
         let engine = self.engine().ready(&context).await?;
-        let (found, next) = list(&engine.client, filter, limit, page_token).await?;
-        let letters = open_letters(&engine.client, &found).await?;
-        let syncs: Vec<Row> = found
+        let page = visibility::list(&engine.client, filter, limit, page_token).await?;
+        let letters = open_letters(&engine.client, &page.found).await?;
+        let syncs: Vec<Row> = page
+            .found
             .iter()
             .filter_map(|execution| row(execution, &letters))
             .filter(|row| params.status.is_none_or(|wanted| row.status == wanted))
             .collect();
-        let next_cursor = (!next.is_empty()).then(|| URL_SAFE_NO_PAD.encode(next));
+        let next_cursor = page.next_cursor;
         let sentence = match (syncs.len(), &next_cursor) {
             (0, None) => "There are no such syncs.".to_owned(),
             (1, None) => "There is one such sync.".to_owned(),
@@ -148,21 +144,6 @@ impl Segue {
             data: Output { syncs, next_cursor },
         })
     }
-}
-
-pub(crate) fn cursor(given: Option<&str>) -> Result<Vec<u8>, ToolError> {
-    let given = given.unwrap_or_default();
-    let decoded = match given.len() {
-        0..=LONGEST_CURSOR => URL_SAFE_NO_PAD.decode(given).ok(),
-        _ => None,
-    };
-    decoded.ok_or_else(|| {
-        ToolError::invalid(
-            "cursor",
-            "is not a cursor",
-            "the next_cursor of the page before",
-        )
-    })
 }
 
 /// The engine's query for these filters.
@@ -220,34 +201,6 @@ pub(crate) fn filter(params: &Params, user_id: &str) -> Result<String, ToolError
     Ok(terms.join(" AND "))
 }
 
-pub(crate) fn equals(name: &str, value: &str) -> String {
-    let quoted = names::attribute_value(value)
-        .replace('\\', "\\\\")
-        .replace('\'', "\\'");
-    format!("{name} = '{quoted}'")
-}
-
-async fn list(
-    client: &Client,
-    query: String,
-    limit: u32,
-    next_page_token: Vec<u8>,
-) -> Result<(Vec<WorkflowExecutionInfo>, Vec<u8>), ToolError> {
-    let request = ListWorkflowExecutionsRequest {
-        namespace: client.namespace(),
-        page_size: i32::try_from(limit).unwrap_or(i32::MAX),
-        next_page_token,
-        query,
-    };
-    let mut service = client.connection().workflow_service();
-    let answer = service
-        .list_workflow_executions(tonic::Request::new(request))
-        .await
-        .map_err(|status| ToolError::engine_failed("list syncs", &status.message()))?
-        .into_inner();
-    Ok((answer.executions, answer.next_page_token))
-}
-
 /// Which of these syncs are kept by a dead letter that is still open.
 async fn open_letters(
     client: &Client,
@@ -266,12 +219,8 @@ async fn open_letters(
         "ExecutionStatus = 'Running' AND WorkflowId IN ({})",
         letters.join(", ")
     );
-    let (open, _) = list(client, query, LARGEST_LIMIT, Vec::new()).await?;
-    Ok(open
-        .into_iter()
-        .filter_map(|letter| letter.execution)
-        .map(|execution| execution.workflow_id)
-        .collect())
+    let open = visibility::list(client, query, LARGEST_LIMIT, Vec::new()).await?;
+    Ok(open.ids().map(str::to_owned).collect())
 }
 
 fn row(execution: &WorkflowExecutionInfo, letters: &BTreeSet<String>) -> Option<Row> {
@@ -357,15 +306,6 @@ mod tests {
         assert_eq!(
             filter(&params, "local").expect_err("refused").field,
             Some("user")
-        );
-    }
-
-    #[test]
-    fn a_cursor_that_is_none_is_refused() {
-        assert_eq!(cursor(None), Ok(vec![]));
-        assert_eq!(
-            cursor(Some("not a cursor!")).expect_err("refused").field,
-            Some("cursor")
         );
     }
 }

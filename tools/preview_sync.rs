@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use crate::{
     Segue,
-    answer::Answer,
+    answer::Reply,
     args::Args,
     error::ToolError,
     rows::Track,
@@ -66,7 +66,7 @@ impl Segue {
         &self,
         Args(params): Args<Params>,
         context: RequestContext<RoleServer>,
-    ) -> Result<Answer<SyncView>, ToolError> {
+    ) -> Result<Reply<SyncView>, ToolError> {
         let wait = waiting::seconds(params.wait_seconds)?;
         let new = params
             .playlist

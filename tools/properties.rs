@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::{
     border::{TOOLS, accept},
     error::ToolError,
-    list_syncs, playlist, sync_track, text,
+    list_syncs, playlist, sync_track, text, visibility,
 };
 
 /// Every parameter of every tool.
@@ -221,15 +221,15 @@ proptest! {
     #[test]
     fn a_cursor_of_ours_comes_back_as_it_was(token in vec(any::<u8>(), 0..3_000)) {
         let cursor = URL_SAFE_NO_PAD.encode(&token);
-        prop_assert_eq!(list_syncs::cursor(Some(&cursor)), Ok(token));
+        prop_assert_eq!(visibility::cursor(Some(&cursor)), Ok(token));
     }
 
     #[test]
     fn any_other_cursor_is_refused_by_name(given in any_text(), long in "[a-z]{4097,4100}") {
-        if let Err(error) = list_syncs::cursor(Some(&given)) {
+        if let Err(error) = visibility::cursor(Some(&given)) {
             prop_assert_eq!(error.field, Some("cursor"));
         }
-        prop_assert!(list_syncs::cursor(Some(&long)).is_err());
+        prop_assert!(visibility::cursor(Some(&long)).is_err());
     }
 
     #[test]

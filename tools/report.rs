@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use segue_workflows::{
-    batch::{Counts, Fate, Found, Packed, Pick, ROWS_A_PAGE, Row},
+    batch::{Counts, Fate, Found, Packed, Pick, Picks, ROWS_A_PAGE, Row},
     batch_page::BatchPage,
     batch_sync::BatchSync,
     error::SyncError,
@@ -110,6 +110,8 @@ pub(crate) struct Sources {
     pub(crate) playlist_id: Option<String>,
     reversed: bool,
     ended: bool,
+    /// The tracks that the user chose for rows.
+    chosen: Picks,
 }
 
 impl Sources {
@@ -136,6 +138,12 @@ impl Sources {
                 playlist_id: None,
                 reversed: progress.is_some_and(|progress| progress.reversed),
                 ended: false,
+                chosen: described
+                    .memo()
+                    .get(names::CHOSEN_MEMO)
+                    .ok()
+                    .flatten()
+                    .unwrap_or_default(),
             });
         }
         let (status, outcome) = match batch_view::outcome_of(client, sync_id).await? {
@@ -161,6 +169,7 @@ impl Sources {
             playlist_id: Some(outcome.playlist_id).filter(|id| !id.is_empty()),
             reversed: outcome.reversed,
             ended: true,
+            chosen: outcome.chosen,
         })
     }
 
@@ -246,14 +255,20 @@ impl Sources {
             true => self.counts.total.saturating_sub(place),
             false => place + 1,
         };
-        let (matched, candidates) = match &row.found {
-            Found::Match(pick) => (Some(ReportedMatch::from(pick)), Vec::new()),
-            // Taken all the same, because that was asked for.
-            Found::Unsure(picks) if outcome != Fate::Uncertain => {
-                (picks.first().map(ReportedMatch::from), Vec::new())
+        let undecided = matches!(
+            outcome,
+            Fate::Uncertain | Fate::WaitingForReview | Fate::Declined
+        );
+        let (matched, candidates) = match (self.chosen.get(place), &row.found) {
+            (Some(pick), _) | (None, Found::Match(pick)) => {
+                (Some(ReportedMatch::from(pick)), Vec::new())
             }
-            Found::Unsure(picks) => (None, picks.iter().map(ReportedMatch::from).collect()),
-            _ => (None, Vec::new()),
+            (None, Found::Unsure(picks)) if undecided => {
+                (None, picks.iter().map(ReportedMatch::from).collect())
+            }
+            // Taken all the same, because that was asked for.
+            (None, Found::Unsure(picks)) => (picks.first().map(ReportedMatch::from), Vec::new()),
+            (None, _) => (None, Vec::new()),
         };
         let reason = match (&row.found, outcome) {
             (Found::Failed(error), _) => Some(error.to_string()),
@@ -262,6 +277,8 @@ impl Sources {
                 Some("the same song is in the playlist under another id".to_owned())
             }
             (Found::Unsure(picks), Fate::Uncertain) => Some(uncertain(picks)),
+            (_, Fate::WaitingForReview) => Some("waiting for review_match".to_owned()),
+            (_, Fate::Declined) => Some("the user said that none of these is it".to_owned()),
             (Found::Repeated, _) => Some("the same row stands before it".to_owned()),
             (_, Fate::Repeated) => Some("another row before it came to the same song".to_owned()),
             _ => None,

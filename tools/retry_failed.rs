@@ -1,5 +1,6 @@
-//! `retry_failed`: tries a failed or dead-lettered sync again.
+//! `retry_failed`: tries a failed or dead-lettered sync again, or all dead letters of a kind.
 
+use jiff::Timestamp;
 use rmcp::{
     RoleServer,
     handler::server::common::{schema_for_output, schema_for_type},
@@ -11,6 +12,7 @@ use segue_workflows::{
     batch::{BatchInput, Target},
     batch_sync::BatchSync,
     dead_letter::DeadLetter,
+    error::ErrorCode,
     music_sync::MusicSync,
     names,
     sync::{PlaylistRef, SyncInput, SyncStatus},
@@ -29,34 +31,66 @@ use crate::{
     waiting,
 };
 
+mod letters;
+
+use self::letters::Retry;
+
 /// What `retry_failed` is told.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Params {
-    /// The id of the sync that failed: list_syncs with status dead_lettered or failed shows them.
-    pub sync_id: String,
-    /// Seconds to wait for the end of the retry, 0 to 45, with progress notifications. Default 0:
+    /// The id of the sync or batch that failed: list_syncs with status dead_lettered or failed shows
+    /// them. Or leave it out, and say which dead letters are to be tried again.
+    #[serde(default)]
+    pub sync_id: Option<String>,
+    /// All dead letters of the user. Not together with sync_id.
+    #[serde(default)]
+    pub all: bool,
+    /// Those of this user. Another's are not touched.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// Those into this playlist: id, URI, URL, or the name as it was given.
+    #[serde(default)]
+    pub playlist: Option<String>,
+    /// Those that failed with this error_code, such as upstream_unavailable.
+    #[serde(default)]
+    pub error_code: Option<ErrorCode>,
+    /// Those that failed at this time or later, such as 2026-11-23T15:00:00Z.
+    #[serde(default)]
+    pub failed_after: Option<Timestamp>,
+    /// Those that failed before this time.
+    #[serde(default)]
+    pub failed_before: Option<Timestamp>,
+    /// Seconds to wait for the end of the one retry, 0 to 45, with progress notifications. Default 0:
     /// answer at once.
     #[serde(default)]
     #[schemars(range(max = waiting::LONGEST_WAIT_SECONDS))]
     pub wait_seconds: Option<u32>,
 }
 
-/// The retry.
+/// The retry, or the retries.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Output {
     /// The sync that failed.
-    pub retry_of: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_of: Option<String>,
     /// The new sync, under an id of its own.
     #[serde(flatten)]
-    pub sync: SyncView,
+    pub sync: Option<SyncView>,
+    /// Of a call that named no sync: what was started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retries: Option<Vec<Retry>>,
+    /// Of a call that named no sync: there are more; call again for them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub more: Option<bool>,
 }
 
 #[tool_router(router = retry_failed_router, vis = "pub(crate)")]
 impl Segue {
     /// Tries a failed or dead-lettered sync again, as a new sync with the same input. When it comes
     /// through, the dead letter is closed; when it fails, the letter is kept. Of a batch that has ended,
-    /// the rows that failed or never had their turn are tried again, as a new batch.
+    /// the rows that failed or never had their turn are tried again, as a new batch. Without a sync_id,
+    /// all dead letters that fit what is said of them.
     #[tool(
         title = "Try a failed sync again",
         input_schema = schema_for_type::<Params>(),
@@ -75,8 +109,23 @@ impl Segue {
         context: RequestContext<RoleServer>,
     ) -> Result<Answer<Output>, ToolError> {
         let wait = waiting::seconds(params.wait_seconds)?;
+        let Some(failed_id) = params.sync_id.clone() else {
+            let query = letters::filter(&params, self.user_id())?;
+            let engine = self.engine().ready(&context).await?;
+            let retried = letters::retry(&engine.client, query, params.error_code).await?;
+            return Ok(Answer {
+                sentence: retried.sentence() + &engine.note(),
+                data: Output {
+                    retry_of: None,
+                    sync: None,
+                    retries: Some(retried.retries),
+                    more: Some(retried.more),
+                },
+            });
+        };
+        letters::no_filter(&params)?;
         let engine = self.engine().ready(&context).await?;
-        let (client, failed_id) = (&engine.client, params.sync_id);
+        let client = &engine.client;
         let failed = view::read(client, self.user_id(), &failed_id).await?;
         let retry_id = names::new_sync_id();
         match failed.status {
@@ -112,15 +161,21 @@ impl Segue {
         Ok(Answer {
             sentence: sentence + &engine.note(),
             data: Output {
-                retry_of: failed_id,
-                sync,
+                retry_of: Some(failed_id),
+                sync: Some(sync),
+                retries: None,
+                more: None,
             },
         })
     }
 }
 
 /// The letter itself starts the retry, so that it is there to be closed by it.
-async fn retry_letter(client: &Client, failed_id: &str, retry_id: &str) -> Result<(), ToolError> {
+pub(super) async fn retry_letter(
+    client: &Client,
+    failed_id: &str,
+    retry_id: &str,
+) -> Result<(), ToolError> {
     client
         .get_workflow_handle::<DeadLetter>(names::dead_letter_id(failed_id))
         .execute_update(
@@ -207,6 +262,7 @@ async fn retry_batch(
         rows: u32::try_from(left.len()).unwrap_or(u32::MAX),
         pages: rows::paged(&left)?,
         retry_of: Some(failed_id.to_owned()),
+        from_preview: None,
         so_far: None,
         ..input
     };

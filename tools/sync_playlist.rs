@@ -11,6 +11,7 @@ use segue_workflows::{
     batch::{BatchInput, BatchOptions, OnAmbiguous, Target},
     batch_sync::{BatchSync, attributes_of},
     names,
+    review::ReviewTerms,
     sync::SyncStatus,
 };
 use serde::Deserialize;
@@ -18,7 +19,7 @@ use temporalio_client::{Client, WorkflowStartOptions};
 
 use crate::{
     Segue,
-    answer::Answer,
+    answer::{Answer, Reply},
     args::Args,
     error::ToolError,
     playlist,
@@ -106,7 +107,7 @@ impl Segue {
         &self,
         Args(params): Args<Params>,
         context: RequestContext<RoleServer>,
-    ) -> Result<Answer<SyncView>, ToolError> {
+    ) -> Result<Reply<SyncView>, ToolError> {
         let wait = waiting::seconds(params.wait_seconds)?;
         let batch = checked(params, self.user_id(), self.match_threshold())?;
         self.start_batch(batch, wait, &context).await
@@ -118,14 +119,19 @@ impl Segue {
         batch: BatchInput,
         wait: std::time::Duration,
         context: &RequestContext<RoleServer>,
-    ) -> Result<Answer<SyncView>, ToolError> {
+    ) -> Result<Reply<SyncView>, ToolError> {
         let (rows, dry_run) = (batch.rows, batch.options.dry_run);
         let engine = self.engine().ready(context).await?;
         let sync_id = names::new_sync_id();
         start(&engine.client, &sync_id, batch).await?;
-        let view = waiting::for_sync(&engine.client, context, self.user_id(), &sync_id, wait)
+        let client = &engine.client;
+        let waited = waiting::for_sync_asking(client, context, self.user_id(), &sync_id, wait)
             .await
             .map_err(|error| error.after_start_of(&sync_id))?;
+        let view = match waited.question {
+            Some(question) => return Ok(Reply::Ask(question)),
+            None => waited.view,
+        };
         let sentence = match (view.is_ended(), dry_run) {
             (true, _) => view.message.clone(),
             (false, true) => format!(
@@ -137,10 +143,10 @@ impl Segue {
                  Call get_sync_progress with this sync_id to follow it."
             ),
         };
-        Ok(Answer {
+        Ok(Reply::Answer(Answer {
             sentence: sentence + &engine.note(),
             data: view,
-        })
+        }))
     }
 }
 
@@ -195,8 +201,10 @@ pub(crate) fn checked(
             add_duplicates: params.add_duplicates,
             dry_run: params.dry_run,
             reversed,
+            review: ReviewTerms::default(),
         },
         retry_of: None,
+        from_preview: None,
         so_far: None,
     })
 }

@@ -8,15 +8,23 @@ use rmcp::{
 };
 use schemars::JsonSchema;
 use segue_workflows::{
+    batch::OnAmbiguous,
     music_sync::{MusicSync, attributes_of},
     names,
+    review::ReviewTerms,
     sync::{SyncInput, SyncStatus},
 };
 use serde::Deserialize;
 use temporalio_client::{Client, WorkflowStartOptions};
 
 use crate::{
-    Segue, answer::Answer, args::Args, error::ToolError, playlist, rows, view::SyncView, waiting,
+    Segue,
+    answer::{Answer, Reply},
+    args::Args,
+    error::ToolError,
+    playlist, rows,
+    view::SyncView,
+    waiting,
 };
 
 /// What `sync_track` is told.
@@ -44,6 +52,10 @@ pub(crate) struct Params {
     #[serde(default)]
     #[schemars(range(min = 0.0, max = 1.0))]
     pub match_threshold: Option<f64>,
+    /// What happens if the best match is below that, but possible. Default skip: nothing is added, and
+    /// the answer names the best candidate.
+    #[serde(default)]
+    pub on_ambiguous: OnAmbiguous,
     /// Seconds to wait for the end, 0 to 45, with progress notifications. Default 0: answer at
     /// once; the sync goes on by itself either way.
     #[serde(default)]
@@ -72,15 +84,20 @@ impl Segue {
         &self,
         Args(params): Args<Params>,
         context: RequestContext<RoleServer>,
-    ) -> Result<Answer<SyncView>, ToolError> {
+    ) -> Result<Reply<SyncView>, ToolError> {
         let wait = waiting::seconds(params.wait_seconds)?;
         let sync = checked(params, self.user_id(), self.match_threshold())?;
         let engine = self.engine().ready(&context).await?;
         let sync_id = names::new_sync_id();
         start(&engine.client, &sync_id, sync).await?;
-        let view = waiting::for_sync(&engine.client, &context, self.user_id(), &sync_id, wait)
+        let client = &engine.client;
+        let waited = waiting::for_sync_asking(client, &context, self.user_id(), &sync_id, wait)
             .await
             .map_err(|error| error.after_start_of(&sync_id))?;
+        let view = match waited.question {
+            Some(question) => return Ok(Reply::Ask(question)),
+            None => waited.view,
+        };
         let sentence = match view.is_ended() {
             true => view.message.clone(),
             false => format!(
@@ -89,10 +106,10 @@ impl Segue {
                 view.message
             ),
         };
-        Ok(Answer {
+        Ok(Reply::Answer(Answer {
             sentence: sentence + &engine.note(),
             data: view,
-        })
+        }))
     }
 }
 
@@ -134,6 +151,8 @@ pub(crate) fn checked(
         match_threshold: threshold,
         retry_of: None,
         kept_by_letter: false,
+        on_ambiguous: Some(params.on_ambiguous),
+        review: ReviewTerms::default(),
     })
 }
 
@@ -150,6 +169,7 @@ mod tests {
             duration_ms: None,
             isrc: None,
             match_threshold: None,
+            on_ambiguous: OnAmbiguous::Skip,
             wait_seconds: None,
         }
     }

@@ -101,6 +101,12 @@ pub struct SyncView {
 }
 
 impl SyncView {
+    /// Whether something of it waits for the user's word.
+    pub(crate) fn waits_for_user(&self) -> bool {
+        let in_batch = |batch: &BatchView| batch.counts.waiting_for_review > 0;
+        self.status == SyncStatus::WaitingForReview || self.batch.as_ref().is_some_and(in_batch)
+    }
+
     /// Whether the sync has ended.
     pub fn is_ended(&self) -> bool {
         !self.status.is_open()
@@ -252,9 +258,7 @@ async fn running(
     if let Some(reason) = &progress.waiting_for {
         view.error_code = Some(reason.code.as_str().to_owned());
     }
-    if progress.status == SyncStatus::WaitingForSignIn {
-        view.next_step = Some("Run `segue login`; nothing else is to be done.".to_owned());
-    }
+    view.next_step = next_step(progress.status);
     let wait = progress.waiting_until.zip(progress.waiting_for.as_ref());
     view.message = match (wait, step) {
         (Some((until, reason)), _) => waits(progress.status, until, reason),
@@ -268,12 +272,28 @@ async fn running(
     Ok(view)
 }
 
+/// What the user can do about a wait, where there is something to do.
+pub(crate) fn next_step(status: SyncStatus) -> Option<String> {
+    let step = match status {
+        SyncStatus::WaitingForSignIn => "Run `segue login`; nothing else is to be done.",
+        SyncStatus::WaitingForReview => {
+            "Call list_reviews with this sync_id, show the candidates to the user, and answer with \
+             review_match."
+        }
+        _ => return None,
+    };
+    Some(step.to_owned())
+}
+
 pub(crate) fn waits(status: SyncStatus, until: Timestamp, reason: &SyncError) -> String {
     let reason = reason.message.as_str();
     match status {
         SyncStatus::WaitingForSignIn => format!(
             "Waiting for a sign-in to Spotify ({reason}); it goes on by itself after `segue login`, \
              and looks again at {until:.0} in any case."
+        ),
+        SyncStatus::WaitingForReview => format!(
+            "Waiting for the user's word: {reason}; at {until:.0} at the latest it is decided without."
         ),
         SyncStatus::WaitingForUpstream => format!(
             "Waiting for the upstream server ({reason}); it is tried again by itself at {until:.0}."

@@ -2,13 +2,19 @@
 
 use std::time::{Duration, Instant};
 
-use rmcp::{RoleServer, model::ProgressNotificationParam, service::RequestContext};
+use rmcp::{
+    RoleServer,
+    model::{InputRequiredResult, ProgressNotificationParam},
+    service::RequestContext,
+};
 use segue_workflows::music_sync::MusicSync;
 use temporalio_client::{Client, WorkflowGetResultOptions};
 use tokio::time::timeout;
 
 use crate::{
+    asking::{self, Asked},
     error::ToolError,
+    review_match, review_view,
     view::{self, SyncView},
 };
 
@@ -17,6 +23,9 @@ pub(crate) const LONGEST_WAIT_SECONDS: u32 = 45;
 
 /// Time between two looks at a sync that is waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Reviews of one sync that the answer of a call asks about.
+const ASKED_AT_A_TIME: u32 = 10;
 
 /// Time for a workflow to start another: two round trips through the engine.
 const START_LIMIT: Duration = Duration::from_secs(5);
@@ -62,6 +71,39 @@ pub(crate) async fn for_sync(
     sync_id: &str,
     wait: Duration,
 ) -> Result<SyncView, ToolError> {
+    let waited = wait_for(client, context, user_id, sync_id, wait, false).await?;
+    Ok(waited.view)
+}
+
+/// The same, and what comes to wait for the user's word meanwhile is asked in place, if the client can
+/// do that. Who does not answer is not asked again by this call.
+pub(crate) async fn for_sync_asking(
+    client: &Client,
+    context: &RequestContext<RoleServer>,
+    user_id: &str,
+    sync_id: &str,
+    wait: Duration,
+) -> Result<Waited, ToolError> {
+    let asks = asking::can_ask(context);
+    wait_for(client, context, user_id, sync_id, wait, asks).await
+}
+
+/// What waiting for a sync came to.
+pub(crate) struct Waited {
+    /// Where the sync stands.
+    pub view: SyncView,
+    /// The question with which the call is to be answered.
+    pub question: Option<InputRequiredResult>,
+}
+
+async fn wait_for(
+    client: &Client,
+    context: &RequestContext<RoleServer>,
+    user_id: &str,
+    sync_id: &str,
+    wait: Duration,
+    mut asks: bool,
+) -> Result<Waited, ToolError> {
     let until = Instant::now() + wait;
     let handle = client.get_workflow_handle::<MusicSync>(sync_id);
     let mut told = String::new();
@@ -70,7 +112,26 @@ pub(crate) async fn for_sync(
         let view = view::read(client, user_id, sync_id).await?;
         let left = until.saturating_duration_since(Instant::now());
         if view.is_ended() || left.is_zero() || context.ct.is_cancelled() {
-            return Ok(view);
+            return Ok(Waited {
+                view,
+                question: None,
+            });
+        }
+        if asks && view.waits_for_user() {
+            let open = review_view::of_sync(client, user_id, sync_id, ASKED_AT_A_TIME).await?;
+            if asking::asks_by_answering(context) && !open.is_empty() {
+                let question = Some(asking::questions(&open, Some(sync_id.to_owned())));
+                return Ok(Waited { view, question });
+            }
+            if let Some(review) = open.first() {
+                match asking::ask(context, review, left).await {
+                    Asked::Answer(answer) => {
+                        review_match::deliver(client, review, answer).await?;
+                    }
+                    _ => asks = false,
+                }
+                continue;
+            }
         }
         if let Some(token) = context
             .meta

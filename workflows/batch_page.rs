@@ -2,19 +2,22 @@
 //!
 //! It changes nothing, so it may run ahead of what is being added. Its rows are searched some at a
 //! time, several such groups beside each other; what was found stays found, whatever comes between.
+//! What a preview found of the same page is taken over, and only what that could not search is
+//! searched.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use futures::future::join_all;
 use serde::{Deserialize, Serialize};
+use temporalio_common::RetryPolicy;
 use temporalio_macros::{workflow, workflow_methods};
 use temporalio_sdk::{
-    SignalWorkflowOptions, SyncWorkflowContext, WorkflowCancellationToken, WorkflowContext,
-    WorkflowContextView, WorkflowResult,
+    ActivityOptions, SignalWorkflowOptions, SyncWorkflowContext, WorkflowCancellationToken,
+    WorkflowContext, WorkflowContextView, WorkflowResult,
 };
 
 use crate::{
-    activities::{BatchActivities, SearchRows},
+    activities::{BatchActivities, EngineActivities, SearchRows},
     batch::{Found, Packed, Row, SourcePage},
     batch_sync::BatchSync,
     error::{ErrorCode, SyncError},
@@ -34,6 +37,10 @@ const SEARCH: StepPolicy = StepPolicy {
     longest_retry: Duration::from_secs(10),
 };
 
+/// Reading a page of a preview from the engine.
+const READ_ATTEMPT: Duration = Duration::from_secs(10);
+const READ_ATTEMPTS: u32 = 5;
+
 /// Rows that one activity searches: the fewer, the more events in the history; the more, the larger
 /// what its heartbeat has to carry.
 pub(crate) const ROWS_A_SEARCH: usize = 25;
@@ -48,6 +55,9 @@ pub struct PageInput {
     pub repeated: Vec<u32>,
     /// The confidence that a match needs, 0.0 to 1.0.
     pub match_threshold: f64,
+    /// The same page of a preview: its workflow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previewed: Option<String>,
 }
 
 /// What was found.
@@ -71,6 +81,30 @@ pub struct BatchPage {
 
 #[workflow_methods]
 impl BatchPage {
+    /// Takes over what a preview found. Where that cannot be read any more, all is searched again.
+    async fn take_over(ctx: &WorkflowContext<Self>, previewed: String) {
+        let options = ActivityOptions::with_start_to_close_timeout(READ_ATTEMPT)
+            .retry_policy(
+                RetryPolicy::builder()
+                    .maximum_attempts(READ_ATTEMPTS)
+                    .build(),
+            )
+            .build();
+        let activity = EngineActivities::previewed_page;
+        let Ok(found) = ctx.execute_activity(activity, previewed, options).await else {
+            return;
+        };
+        let rows = found.and_then(|found| found.rows.unpack().ok());
+        let usable = |found: &Found| !matches!(found, Found::Failed(_) | Found::Repeated);
+        ctx.state_mut(|page| {
+            for (row, found) in (0..).zip(rows.unwrap_or_default()) {
+                if usable(&found.found) {
+                    page.found.entry(row).or_insert(found.found);
+                }
+            }
+        });
+    }
+
     #[init]
     fn new(_ctx: &WorkflowContextView, input: PageInput) -> Self {
         Self {
@@ -87,13 +121,17 @@ impl BatchPage {
     pub async fn run(ctx: &mut WorkflowContext<Self>) -> WorkflowResult<PageFound> {
         let input = ctx.state(|page| page.input.clone());
         let rows = input.rows.unpack().map_err(|error| internal(&error))?;
-        let (repeated, open): (Vec<_>, Vec<_>) = (0u32..)
-            .zip(rows.iter().cloned())
-            .partition(|(place, _)| input.repeated.contains(place));
         ctx.state_mut(|page| {
-            let repeated = repeated.into_iter().map(|(row, _)| (row, Found::Repeated));
+            let repeated = input.repeated.iter().map(|&row| (row, Found::Repeated));
             page.found.extend(repeated);
         });
+        if let Some(previewed) = input.previewed {
+            Self::take_over(ctx, previewed).await;
+        }
+        let open: Vec<_> = (0u32..)
+            .zip(rows.iter().cloned())
+            .filter(|(row, _)| ctx.state(|page| !page.found.contains_key(row)))
+            .collect();
         let groups = open.chunks(ROWS_A_SEARCH).map(<[_]>::to_vec);
         let searches = groups.map(|rows| Self::search(ctx, rows, input.match_threshold));
         for searched in join_all(searches).await {

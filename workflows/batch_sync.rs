@@ -3,34 +3,39 @@
 //! 1. Find the playlist, or make it, and read once what is in it.
 //! 2. Page after page: search and match it ([`BatchPage`]; the next page is searched while this one is
 //!    added), leave out what is there or came before, and place the rest ([`PlacePage`]).
-//! 3. All or nothing, and a track failed; or cancelled so: take out again what was added.
+//! 3. Rows about which the user is asked ([`Review`]) have their turn when the answers come, after all
+//!    pages.
+//! 4. All or nothing, and a track failed; or cancelled so: take out again what was added.
 //!
 //! Between pages it continues as new before its history grows large, with the pages that are left and
 //! with what it knows. No row is forgotten: its fate is a letter in the outcome, and what was found for
 //! it the result of its page.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use temporalio_common::{MemoValue, WorkflowDefinition, search_attributes::SearchAttributes};
 use temporalio_macros::{workflow, workflow_methods};
 use temporalio_sdk::{
     ChildWorkflowCancellationType, ChildWorkflowOptions, ContinueAsNewOptions, ParentClosePolicy,
-    SignalWorkflowOptions, StartedChildWorkflow, SyncWorkflowContext, WorkflowCancellationToken,
-    WorkflowContext, WorkflowContextView, WorkflowResult, WorkflowTermination,
+    SignalWorkflowOptions, StartedChildWorkflow, SyncWorkflowContext, WaitConditionOptions,
+    WorkflowCancellationToken, WorkflowContext, WorkflowContextView, WorkflowResult,
+    WorkflowTermination,
 };
 
 use crate::{
-    activities::{Activities, BatchActivities, NewPlaylist, PagePlacement},
+    activities::{Activities, BatchActivities, NewPlaylist, PagePlacement, Recalled},
     batch::{
         BatchInput, BatchOptions, BatchOutcome, BatchProgress, Counts, FailedBatch, Fate, Found,
-        Known, OnAmbiguous, Phase, Pick, ROWS_A_PAGE, Row, SoFar, SourcePage, Target, There,
+        Known, OnAmbiguous, Phase, Pick, Picks, ROWS_A_PAGE, Row, SoFar, SourcePage, Target, There,
     },
     batch_page::{BatchPage, PageFound, PageInput},
     error::{ErrorCode, SyncError},
     names,
     place_page::{PagePlaced, PlacePage, PlacePageInput},
-    step::{StepFailure, StepPolicy, Steps, failed_with, now, run_step},
+    remembered_answer::recall,
+    review::{self, DecidedBy, Review, ReviewInput, Reviewed, Verdict},
+    step::{StepFailure, StepPolicy, Steps, failed_with, now, rest, run_step},
     sync::{PlaylistRef, SyncStatus, Wait},
     turn::{internal, of_child, start_in_turn},
 };
@@ -56,6 +61,9 @@ const CHANGE: StepPolicy = StepPolicy {
 /// Pages of one run: a page takes some 30 events and 15 kB, and the whole is to stay far below the
 /// 10,240 events and 10 MB at which Temporal warns.
 const PAGES_A_RUN: usize = 50;
+
+/// Time in which further answers of the user's are awaited after one has come.
+const GATHERING: Duration = Duration::from_secs(2);
 
 /// Entries that Spotify allows in a playlist.
 const PLAYLIST_HOLDS: u32 = 10_000;
@@ -114,13 +122,14 @@ impl BatchSync {
     #[run(name = "BatchSync")]
     pub async fn run(ctx: &mut WorkflowContext<Self>) -> WorkflowResult<BatchOutcome> {
         let ended = match Self::story(ctx).await {
-            Ok(()) if !ctx.state(|batch| batch.input.pages.is_empty()) => {
+            Ok(Next::AnotherRun) => {
                 let input = ctx.state(Self::rest_of_it);
                 ctx.continue_as_new(input, ContinueAsNewOptions::default())?;
                 return Err(WorkflowTermination::cancelled());
             }
-            ended => ended,
+            ended => ended.map(|_| ()),
         };
+        Self::withdraw_reviews(ctx).await;
         if ctx.state(|batch| batch.is_to_be_undone(ended.is_ok())) {
             Self::undo(ctx).await;
         }
@@ -176,6 +185,15 @@ impl BatchSync {
         ctx.upsert_search_attributes(self.progress.attributes());
     }
 
+    /// A review of one of its rows has come to its end.
+    #[signal(name = "reviewed")]
+    pub fn reviewed(&mut self, _ctx: &mut SyncWorkflowContext<Self>, reviewed: Reviewed) {
+        if self.fate_of(reviewed.row) == Fate::WaitingForReview {
+            let verdicts = &mut self.so_far.verdicts;
+            verdicts.insert(reviewed.row, reviewed.verdict);
+        }
+    }
+
     /// What it waits for may be over: it is to look at once.
     #[signal(name = "wake")]
     pub async fn wake(ctx: &mut WorkflowContext<Self>) {
@@ -201,8 +219,16 @@ impl BatchSync {
     }
 }
 
+/// What comes after a run.
+enum Next {
+    /// Another one goes on with what is left.
+    AnotherRun,
+    /// Nothing: all is done.
+    TheEnd,
+}
+
 impl BatchSync {
-    async fn story(ctx: &WorkflowContext<Self>) -> Result<(), StepFailure> {
+    async fn story(ctx: &WorkflowContext<Self>) -> Result<Next, StepFailure> {
         if ctx.state(|batch| batch.so_far.playlist_id.is_empty() && batch.so_far.pages_done == 0) {
             Self::begin(ctx).await?;
         }
@@ -220,15 +246,20 @@ impl BatchSync {
             }
             let found = searching.result().await.map_err(|error| of_child(&error))?;
             let rows = found.rows.unpack().map_err(|error| internal(&error))?;
-            let (mut fates, picks) = Self::decide(ctx, &rows);
-            let placed = Self::place(ctx, &mut fates, &picks).await;
-            Self::note_page(ctx, &fates, found.retries);
+            let (number, recalled) = Self::recall(ctx, &rows).await;
+            let (mut fates, picks) = Self::decide(ctx, &rows, &recalled);
+            let placed = Self::place(ctx, number, &mut fates, &picks).await;
+            Self::note_page(ctx, &fates, found.retries, &recalled);
             placed?;
+            Self::ask(ctx, number, rows, &fates).await?;
             if ctx.cancellation_token().is_cancelled() {
                 return Err(StepFailure::Cancelled { tried: true });
             }
         }
-        Ok(())
+        match ctx.state(|batch| batch.input.pages.is_empty()) {
+            true => Self::hear(ctx).await,
+            false => Ok(Next::AnotherRun),
+        }
     }
 
     /// Finds or makes the playlist, and reads what is in it.
@@ -310,36 +341,59 @@ impl BatchSync {
             .filter(|(_, source)| !options.add_duplicates && known.is_repeated(source))
             .map(|(place, _)| place)
             .collect();
+        let number = self.so_far.pages_done + ahead;
         let input = PageInput {
             rows,
             repeated,
             match_threshold: options.match_threshold,
+            previewed: self
+                .input
+                .from_preview
+                .as_ref()
+                .map(|preview| names::page_id(preview, number)),
         };
-        Ok((self.so_far.pages_done + ahead, input))
+        Ok((number, input))
+    }
+
+    /// The number of the page, and what the user said before about its rows that are uncertain.
+    async fn recall(ctx: &WorkflowContext<Self>, rows: &[Row]) -> (u32, Recalled) {
+        let (page, user_id) =
+            ctx.state(|batch| (batch.so_far.pages_done, batch.input.user_id.clone()));
+        let unsure = (0..)
+            .zip(rows)
+            .filter(|(_, row)| matches!(row.found, Found::Unsure(_)))
+            .map(|(place, row)| (place, row.source.clone()));
+        (page, recall(ctx, user_id, unsure.collect()).await)
     }
 
     /// What is to become of each row, and what is to be added: the places of the rows in the page, and
     /// their tracks.
-    fn decide(ctx: &WorkflowContext<Self>, rows: &[Row]) -> (Vec<Fate>, Vec<(usize, Pick)>) {
+    fn decide(
+        ctx: &WorkflowContext<Self>,
+        rows: &[Row],
+        recalled: &Recalled,
+    ) -> (Vec<Fate>, Vec<(usize, Pick)>) {
         ctx.state_mut(|batch| {
             let options = batch.input.options;
-            let so_far = &mut batch.so_far;
+            let first = batch.so_far.pages_done * ROWS_A_PAGE as u32;
             let mut picks = Vec::new();
             let mut fates = Vec::new();
             for (place, row) in rows.iter().enumerate() {
-                let fate = match pick_of(&row.found, options.on_ambiguous) {
+                let picked = match recalled.get(&(place as u32)) {
+                    Some(Some(chosen)) => {
+                        let chosen_before = &mut batch.so_far.chosen;
+                        chosen_before.insert(first + place as u32, chosen.clone());
+                        Ok(chosen)
+                    }
+                    Some(None) => Err(Fate::Declined),
+                    None => pick_of(&row.found, &options),
+                };
+                let fate = match picked {
                     Err(fate) => fate,
-                    Ok(pick) => match so_far.meets(pick) {
-                        Some(fate) if !options.add_duplicates => fate,
-                        _ => {
-                            so_far.ours.remember(&pick.track);
-                            picks.push((place, pick.clone()));
-                            match options.dry_run {
-                                true => Fate::WouldAdd,
-                                false => Fate::Pending,
-                            }
-                        }
-                    },
+                    Ok(pick) => batch.so_far.take(pick, &options).unwrap_or_else(|fate| {
+                        picks.push((place, pick.clone()));
+                        fate
+                    }),
                 };
                 fates.push(fate);
             }
@@ -350,10 +404,11 @@ impl BatchSync {
     /// Adds what is to be added of a page, when its turn has come.
     async fn place(
         ctx: &WorkflowContext<Self>,
+        page: u32,
         fates: &mut [Fate],
         picks: &[(usize, Pick)],
     ) -> Result<(), StepFailure> {
-        let picks = ctx.state_mut(|batch| batch.what_fits(fates, picks));
+        let picks = ctx.state_mut(|batch| batch.what_fits(page, fates, picks));
         let (options, input) = ctx.state(|batch| {
             let input = PlacePageInput {
                 playlist_id: batch.so_far.playlist_id.clone(),
@@ -380,7 +435,7 @@ impl BatchSync {
         for ((place, _), letter) in picks.iter().zip(placed.fates.chars()) {
             fates[*place] = Fate::of_letter(letter);
         }
-        ctx.state_mut(|batch| batch.take_in(&placed, picks));
+        ctx.state_mut(|batch| batch.take_in(page, &placed, picks));
         match placed.error {
             _ if placed.cancelled => Err(StepFailure::Cancelled { tried: true }),
             // One that is about the playlist, and not about a track, would meet every page.
@@ -392,6 +447,7 @@ impl BatchSync {
     /// Those of the tracks for which the playlist has room; the others have failed.
     fn what_fits<'a>(
         &mut self,
+        page: u32,
         fates: &mut [Fate],
         picks: &'a [(usize, Pick)],
     ) -> &'a [(usize, Pick)] {
@@ -405,20 +461,19 @@ impl BatchSync {
                 "the playlist is full: Spotify allows {PLAYLIST_HOLDS} songs in one; sync the rest to another"
             );
             let full = SyncError::new(ErrorCode::InvalidRequest, full);
-            let page = self.so_far.pages_done;
             self.so_far.page_errors.push((page, full));
         }
         fitting
     }
 
     /// Takes in what came of a page in the playlist.
-    fn take_in(&mut self, placed: &PagePlaced, picks: &[(usize, Pick)]) {
+    fn take_in(&mut self, page: u32, placed: &PagePlaced, picks: &[(usize, Pick)]) {
         let so_far = &mut self.so_far;
         so_far.entries = placed.entries;
         so_far.known.merge_but(&placed.known, &so_far.ours);
         so_far.retry_count += placed.retries;
         if let Some(error) = &placed.error {
-            so_far.page_errors.push((so_far.pages_done, error.clone()));
+            so_far.page_errors.push((page, error.clone()));
         }
         if self.input.options.atomic {
             for ((_, pick), letter) in picks.iter().zip(placed.fates.chars()) {
@@ -430,8 +485,8 @@ impl BatchSync {
     }
 
     /// The page is done.
-    fn note_page(ctx: &WorkflowContext<Self>, fates: &[Fate], retries: u32) {
-        let (page, letters) = ctx.state_mut(|batch| {
+    fn note_page(ctx: &WorkflowContext<Self>, fates: &[Fate], retries: u32, recalled: &Recalled) {
+        let (page, letters, chosen) = ctx.state_mut(|batch| {
             batch.input.pages.remove(0);
             batch.searching.remove(0);
             let so_far = &mut batch.so_far;
@@ -442,9 +497,181 @@ impl BatchSync {
             so_far.fates.push_str(&letters);
             batch.progress.counts = Counts::of(batch.input.rows, &so_far.fates);
             batch.progress.retry_count = so_far.retry_count;
-            (page, letters)
+            let chosen = (!recalled.is_empty()).then(|| chosen_memo(&batch.so_far.chosen));
+            (page, letters, chosen)
         });
-        Self::show(ctx, [(page, Some(MemoValue::new(letters)))]);
+        let letters = (page, Some(MemoValue::new(letters)));
+        Self::show(ctx, chosen.into_iter().chain([letters]));
+    }
+
+    /// Asks the user about the rows of a page that wait for it.
+    async fn ask(
+        ctx: &WorkflowContext<Self>,
+        page: u32,
+        rows: Vec<Row>,
+        fates: &[Fate],
+    ) -> Result<(), StepFailure> {
+        let first = page * ROWS_A_PAGE as u32;
+        let asked = (first..).zip(rows).zip(fates);
+        let asked = asked.filter(|(_, fate)| **fate == Fate::WaitingForReview);
+        for ((row, Row { source, found }), _) in asked {
+            let Found::Unsure(candidates) = found else {
+                continue;
+            };
+            let sync_id = ctx.workflow_id().to_owned();
+            let input = ctx.state(|batch| ReviewInput {
+                user_id: batch.input.user_id.clone(),
+                row: Some(row),
+                number: Some(match batch.input.options.reversed {
+                    true => batch.input.rows.saturating_sub(row),
+                    false => row + 1,
+                }),
+                playlist: batch.so_far.playlist_id.clone(),
+                terms: batch.input.options.review,
+                sync_id,
+                source,
+                candidates,
+            });
+            // It outlives this run, which continues as new.
+            let id = names::review_id(&input.sync_id, input.row);
+            let options = review::options(id, &input, ParentClosePolicy::Abandon);
+            ctx.start_child_workflow(Review::run, input, options)
+                .await
+                .map_err(|error| match error.as_cancelled() {
+                    Some(_) => StepFailure::Cancelled { tried: false },
+                    None => internal(&error),
+                })?;
+        }
+        Ok(())
+    }
+
+    /// Takes in what the user says about the rows that are uncertain, until none is left.
+    async fn hear(ctx: &WorkflowContext<Self>) -> Result<Next, StepFailure> {
+        let token = ctx.cancellation_token();
+        loop {
+            let (waiting, none_has_come) =
+                ctx.state(|batch| (batch.waiting_for_review(), batch.so_far.verdicts.is_empty()));
+            if waiting == 0 {
+                return Ok(Next::TheEnd);
+            }
+            if none_has_come {
+                let wait = ctx
+                    .state(|batch| batch.input.options.review)
+                    .wait(ctx, waiting);
+                Self::show_wait(ctx, Some(wait)).await;
+                Self::enter(ctx, Phase::Review);
+                let heard = WaitConditionOptions::builder()
+                    .cancellation_token(token.clone())
+                    .build();
+                let something = |batch: &Self| !batch.so_far.verdicts.is_empty();
+                let _ = ctx.wait_condition_with_options(something, heard).await;
+                // Who has answered one is about to answer the next: they go in together.
+                rest(ctx, GATHERING, "more answers".to_owned(), &token, |_| false).await;
+                Self::show_wait(ctx, None).await;
+                if token.is_cancelled() {
+                    return Err(StepFailure::Cancelled { tried: true });
+                }
+            }
+            Self::take_verdicts(ctx).await?;
+            if ctx.continue_as_new_suggested() {
+                return Ok(Next::AnotherRun);
+            }
+        }
+    }
+
+    /// Gives the rows whose reviews have come to their end what they came to, page by page.
+    async fn take_verdicts(ctx: &WorkflowContext<Self>) -> Result<(), StepFailure> {
+        let verdicts = ctx.state_mut(|batch| std::mem::take(&mut batch.so_far.verdicts));
+        let mut pages: BTreeMap<u32, Vec<(u32, Verdict)>> = BTreeMap::new();
+        for (row, verdict) in verdicts {
+            let page = pages.entry(row / ROWS_A_PAGE as u32).or_default();
+            page.push((row, verdict));
+        }
+        for (page, verdicts) in pages {
+            let (mut fates, picks) = ctx.state_mut(|batch| batch.heard(&verdicts));
+            let placed = Self::place(ctx, page, &mut fates, &picks).await;
+            let rows = verdicts.iter().map(|(row, _)| *row);
+            Self::note_verdicts(ctx, page, &rows.zip(fates).collect::<Vec<_>>());
+            placed?;
+        }
+        Ok(())
+    }
+
+    /// What is to become of rows by these verdicts, and what is to be added.
+    fn heard(&mut self, verdicts: &[(u32, Verdict)]) -> (Vec<Fate>, Vec<(usize, Pick)>) {
+        let options = self.input.options;
+        let mut picks = Vec::new();
+        let fates = (0..).zip(verdicts).map(|(place, (row, verdict))| {
+            let Some(pick) = &verdict.pick else {
+                return match verdict.decided_by {
+                    DecidedBy::User => Fate::Declined,
+                    DecidedBy::Deadline | DecidedBy::Withdrawn => Fate::Uncertain,
+                };
+            };
+            self.so_far.chosen.insert(*row, pick.clone());
+            self.so_far.take(pick, &options).unwrap_or_else(|fate| {
+                picks.push((place, pick.clone()));
+                fate
+            })
+        });
+        (fates.collect(), picks)
+    }
+
+    /// Notes what became of some rows of a page that had its turn before.
+    fn note_verdicts(ctx: &WorkflowContext<Self>, page: u32, fates: &[(u32, Fate)]) {
+        let (letters, chosen) = ctx.state_mut(|batch| {
+            for &(row, fate) in fates {
+                batch.set_fate(row, fate);
+            }
+            batch.progress.counts = Counts::of(batch.input.rows, &batch.so_far.fates);
+            let letters = batch.so_far.fates.chars();
+            let letters: String = letters
+                .skip(page as usize * ROWS_A_PAGE)
+                .take(ROWS_A_PAGE)
+                .collect();
+            (letters, chosen_memo(&batch.so_far.chosen))
+        });
+        let letters = (names::fates_memo(page), Some(MemoValue::new(letters)));
+        Self::show(ctx, [letters, chosen]);
+    }
+
+    /// Takes back the questions that are still open: the batch ends without their answers.
+    async fn withdraw_reviews(ctx: &WorkflowContext<Self>) {
+        let rows = ctx.state_mut(|batch| {
+            let all = (0..).zip(batch.so_far.fates.chars());
+            let open = all.filter(|(_, letter)| *letter == Fate::WaitingForReview.letter());
+            let open: Vec<u32> = open.map(|(row, _)| row).collect();
+            for &row in &open {
+                batch.set_fate(row, Fate::Uncertain);
+            }
+            open
+        });
+        for row in rows {
+            let id = names::review_id(ctx.workflow_id(), Some(row));
+            let options = SignalWorkflowOptions::builder()
+                .cancellation_token(WorkflowCancellationToken::new())
+                .build();
+            // One that has just been answered has nothing to be told.
+            let review = ctx.external_workflow(&id, None);
+            let _ = review.signal(Review::withdraw, (), options).await;
+        }
+    }
+
+    fn waiting_for_review(&self) -> u32 {
+        Counts::of(self.input.rows, &self.so_far.fates).waiting_for_review
+    }
+
+    fn fate_of(&self, row: u32) -> Fate {
+        let letter = self.so_far.fates.as_bytes().get(row as usize);
+        letter.map_or(Fate::Pending, |&letter| Fate::of_letter(letter.into()))
+    }
+
+    fn set_fate(&mut self, row: u32, fate: Fate) {
+        let place = row as usize;
+        if place < self.so_far.fates.len() {
+            let letter = fate.letter().to_string();
+            self.so_far.fates.replace_range(place..=place, &letter);
+        }
     }
 
     fn has_missed(&self) -> bool {
@@ -506,7 +733,10 @@ impl BatchSync {
     }
 
     /// Shows how far it is where that is looked for: in its memo.
-    fn show<const N: usize>(ctx: &WorkflowContext<Self>, more: [(String, Option<MemoValue>); N]) {
+    fn show(
+        ctx: &WorkflowContext<Self>,
+        more: impl IntoIterator<Item = (String, Option<MemoValue>)>,
+    ) {
         let progress = ctx.state(|batch| batch.progress.clone());
         let progress = (
             names::PROGRESS_MEMO.to_owned(),
@@ -533,6 +763,7 @@ impl BatchSync {
                 playlist_id: so_far.playlist_id,
                 counts,
                 fates: so_far.fates,
+                chosen: so_far.chosen,
                 page_errors: so_far.page_errors,
                 pages: so_far.pages_done,
                 reversed: batch.input.options.reversed,
@@ -548,6 +779,21 @@ impl BatchSync {
 }
 
 impl SoFar {
+    /// What becomes of a row with this track without anything being added; an error, with its fate
+    /// until then, if the track is to be added.
+    fn take(&mut self, pick: &Pick, options: &BatchOptions) -> Result<Fate, Fate> {
+        match self.meets(pick) {
+            Some(fate) if !options.add_duplicates => Ok(fate),
+            _ => {
+                self.ours.remember(&pick.track);
+                Err(match options.dry_run {
+                    true => Fate::WouldAdd,
+                    false => Fate::Pending,
+                })
+            }
+        }
+    }
+
     /// How the track is met again: earlier in this batch, or in the playlist.
     fn meets(&self, pick: &Pick) -> Option<Fate> {
         if self.ours.look_for(&pick.track).is_some() {
@@ -560,12 +806,19 @@ impl SoFar {
     }
 }
 
+fn chosen_memo(chosen: &Picks) -> (String, Option<MemoValue>) {
+    let value = MemoValue::new(chosen.clone());
+    (names::CHOSEN_MEMO.to_owned(), Some(value))
+}
+
 /// The track to take for a row, or what becomes of a row that has none.
-fn pick_of(found: &Found, on_ambiguous: OnAmbiguous) -> Result<&Pick, Fate> {
-    match (found, on_ambiguous) {
+fn pick_of<'a>(found: &'a Found, options: &BatchOptions) -> Result<&'a Pick, Fate> {
+    match (found, options.on_ambiguous) {
         (Found::Match(pick), _) => Ok(pick),
         (Found::Unsure(picks), OnAmbiguous::Best) => picks.first().ok_or(Fate::NotFound),
-        (Found::Unsure(_), OnAmbiguous::Skip) => Err(Fate::Uncertain),
+        // A dry run asks nobody.
+        (Found::Unsure(_), OnAmbiguous::Review) if !options.dry_run => Err(Fate::WaitingForReview),
+        (Found::Unsure(_), OnAmbiguous::Skip | OnAmbiguous::Review) => Err(Fate::Uncertain),
         (Found::Nothing, _) => Err(Fate::NotFound),
         (Found::Failed(_), _) => Err(Fate::Failed),
         (Found::Repeated, _) => Err(Fate::Repeated),
@@ -592,6 +845,7 @@ fn story_of(counts: &Counts, status: SyncStatus, options: &BatchOptions, so_far:
         (counts.already_there, "already in the playlist"),
         (counts.repeated, "repeated in the source"),
         (counts.uncertain, "without a certain match"),
+        (counts.declined, "left out, as you said"),
         (counts.not_found, "not on Spotify"),
         (counts.failed, "failed"),
         (counts.taken_out, "added and taken out again"),

@@ -32,6 +32,8 @@ pub enum ErrorCode {
     BadUpstreamAnswer,
     /// The upstream said that the track was added, but it is not in the playlist.
     NotVerified,
+    /// A match is too uncertain to be made alone.
+    ReviewNeeded,
     /// A fault of Segue itself.
     Internal,
 }
@@ -51,6 +53,7 @@ impl ErrorCode {
             Self::UpstreamUnavailable => "upstream_unavailable",
             Self::BadUpstreamAnswer => "bad_upstream_answer",
             Self::NotVerified => "not_verified",
+            Self::ReviewNeeded => "review_needed",
             Self::Internal => "internal",
         }
     }
@@ -91,6 +94,7 @@ impl ErrorCode {
                 "Check the upstream server and its profile with `segue doctor`, then call retry_failed."
             }
             Self::NotVerified => "Look at the playlist in Spotify, then call retry_failed.",
+            Self::ReviewNeeded => "Call list_reviews, and answer with review_match.",
             Self::Internal => "Report it with the sync id; call retry_failed to try again.",
         }
     }
@@ -108,6 +112,7 @@ impl ErrorCode {
             Self::UpstreamUnavailable,
             Self::BadUpstreamAnswer,
             Self::NotVerified,
+            Self::ReviewNeeded,
             Self::Internal,
         ]
     }

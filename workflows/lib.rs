@@ -21,6 +21,8 @@ pub mod names;
 pub mod place_page;
 pub mod place_track;
 pub mod playlist_reading;
+pub mod remembered_answer;
+pub mod review;
 pub mod standing;
 mod step;
 pub mod sync;

@@ -3,10 +3,14 @@
 //! 1. Find the playlist, if it was given by name.
 //! 2. Search and match: one query of the ladder after the other, until a candidate is good enough.
 //!    No such candidate is a *result*, with the best one and its score.
+//!    One that is uncertain is what the user said of this track before, or says now ([`Review`]).
 //! 3. Place the match ([`PlaceTrack`]): look, add, verify, and undo if the sync is cancelled.
 //! 4. Out of attempts: a [`DeadLetter`] keeps the sync until it is retried or discarded.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use temporalio_common::search_attributes::SearchAttributes;
@@ -19,16 +23,19 @@ use temporalio_sdk::{
 
 use crate::{
     activities::Activities,
+    batch::{Found, OnAmbiguous, Pick},
     dead_letter::{DeadLetter, LetterInput},
     error::{ErrorCode, SyncError},
-    matching::{Decision, Match, find_match},
+    matching::{Decision, Match, Score, ScoreParts, find_match},
     names,
     place_track::{PlaceInput, PlaceTrack, Placed},
+    remembered_answer::recall,
+    review::{self, DecidedBy, Review, ReviewInput, Verdict},
     standing::details_for_placing,
     step::{StepFailure, StepPolicy, Steps, failed_with, now, run_step},
     sync::{FailedSync, PlaylistRef, Progress, Step, SyncInput, SyncOutcome, SyncStatus, Wait},
     track::Candidate,
-    turn::{of_child, start_in_turn},
+    turn::{internal, of_child, start_in_turn},
 };
 
 /// Searching, and looking up a playlist by its name.
@@ -147,9 +154,9 @@ impl MusicSync {
         let playlist_id = Self::find_playlist(ctx).await?;
 
         let decision = Self::search_and_match(ctx).await?;
-        let Some(found) = decision.matched else {
-            let threshold = ctx.state(|sync| sync.input.match_threshold);
-            return Ok(Ended::Completed(no_match(&decision, threshold)));
+        let found = match Self::decide(ctx, &decision, &playlist_id).await? {
+            Ok(found) => found,
+            Err(outcome) => return Ok(Ended::Completed(outcome)),
         };
 
         let placed = Self::place(ctx, playlist_id, &found).await?;
@@ -210,6 +217,76 @@ impl MusicSync {
             Ok(found)
         })
         .await
+    }
+
+    /// The match to place: the matcher's, or of an uncertain track what the user said before or says
+    /// now; or the outcome of a sync that has none.
+    async fn decide(
+        ctx: &WorkflowContext<Self>,
+        decision: &Decision,
+        playlist_id: &str,
+    ) -> Result<Result<Match, SyncOutcome>, StepFailure> {
+        if let Some(found) = &decision.matched {
+            return Ok(Ok(found.clone()));
+        }
+        let input = ctx.state(|sync| sync.input.clone());
+        let without = || no_match(decision, input.match_threshold);
+        let (Some(on_ambiguous), Found::Unsure(picks)) = (input.on_ambiguous, Found::of(decision))
+        else {
+            return Ok(Err(without()));
+        };
+        let track = BTreeMap::from([(0, input.track.clone())]);
+        let recalled = recall(ctx, input.user_id.clone(), track).await;
+        let verdict = match (recalled.get(&0), on_ambiguous) {
+            (Some(said), _) => Verdict {
+                decided_by: DecidedBy::User,
+                pick: said.clone(),
+            },
+            (None, OnAmbiguous::Skip) => return Ok(Err(without())),
+            (None, OnAmbiguous::Best) => {
+                let best = decision.best().cloned();
+                return Ok(best.ok_or_else(without));
+            }
+            (None, OnAmbiguous::Review) => Self::review(ctx, picks, playlist_id).await?,
+        };
+        Ok(match (verdict.pick, verdict.decided_by) {
+            (Some(pick), _) => Ok(chosen(decision, pick)),
+            (None, DecidedBy::User) => Err(declined(decision)),
+            (None, _) => Err(unanswered(decision)),
+        })
+    }
+
+    /// Asks the user which of the candidates it is.
+    async fn review(
+        ctx: &WorkflowContext<Self>,
+        candidates: Vec<Pick>,
+        playlist_id: &str,
+    ) -> Result<Verdict, StepFailure> {
+        let sync_id = ctx.workflow_id().to_owned();
+        let input = ctx.state(|sync| ReviewInput {
+            user_id: sync.input.user_id.clone(),
+            row: None,
+            number: None,
+            playlist: playlist_id.to_owned(),
+            source: sync.input.track.clone(),
+            terms: sync.input.review,
+            sync_id,
+            candidates,
+        });
+        let id = names::review_id(&input.sync_id, None);
+        let options = review::options(id, &input, ParentClosePolicy::RequestCancel);
+        let wait = input.terms.wait(ctx, 1);
+        let started = ctx
+            .start_child_workflow(Review::run, input, options)
+            .await
+            .map_err(|error| match error.as_cancelled() {
+                Some(_) => StepFailure::Cancelled { tried: false },
+                None => internal(&error),
+            })?;
+        Self::show_wait(ctx, Some(wait)).await;
+        let verdict = started.result().await;
+        Self::show_wait(ctx, None).await;
+        verdict.map_err(|error| of_child(&error))
     }
 
     /// Places the match, when its turn has come: the engine runs one `PlaceTrack` of a playlist
@@ -367,6 +444,52 @@ fn of_match(found: Match) -> SyncOutcome {
     }
 }
 
+/// The match that the user chose.
+fn chosen(decision: &Decision, pick: Pick) -> Match {
+    let mut ranked = decision.candidates.iter();
+    let known = ranked.find(|known| known.candidate.id == pick.track.id);
+    let score = known.map_or_else(
+        || Score {
+            confidence: pick.confidence_score,
+            method: pick.match_method,
+            parts: ScoreParts::default(),
+            version_note: None,
+        },
+        |known| Score {
+            method: pick.match_method,
+            ..known.score.clone()
+        },
+    );
+    Match {
+        candidate: pick.track,
+        score,
+    }
+}
+
+fn declined(decision: &Decision) -> SyncOutcome {
+    SyncOutcome {
+        message: "Nothing was added: you said that none of the candidates is this track."
+            .to_owned(),
+        ..undecided(decision)
+    }
+}
+
+fn unanswered(decision: &Decision) -> SyncOutcome {
+    SyncOutcome {
+        message: "Nothing was added: the review was not answered before its deadline.".to_owned(),
+        ..undecided(decision)
+    }
+}
+
+fn undecided(decision: &Decision) -> SyncOutcome {
+    let best = decision.best();
+    SyncOutcome {
+        confidence_score: best.map(|best| best.score.confidence),
+        best_candidate: best.cloned(),
+        ..empty()
+    }
+}
+
 fn no_match(decision: &Decision, threshold: f64) -> SyncOutcome {
     let best = decision.best();
     let named = |m: &Match| {
@@ -386,9 +509,7 @@ fn no_match(decision: &Decision, threshold: f64) -> SyncOutcome {
     };
     SyncOutcome {
         message,
-        confidence_score: best.map(|best| best.score.confidence),
-        best_candidate: best.cloned(),
-        ..empty()
+        ..undecided(decision)
     }
 }
 

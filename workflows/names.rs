@@ -1,7 +1,10 @@
 //! The names under which the engine knows our work: task queues, workflow ids, search attributes.
 
+use sha2::{Digest, Sha256};
 use temporalio_common::search_attributes::SearchAttributeKey;
 use uuid::Uuid;
+
+use crate::{matching::source_key, track::SourceTrack};
 
 /// The task queue of syncs and of everything they call.
 pub const SYNC_QUEUE: &str = "music-sync";
@@ -20,6 +23,10 @@ pub const PATIENCE_PATCH: &str = "patience";
 
 /// The key in a batch's memo under which its [`BatchProgress`](crate::batch::BatchProgress) stands.
 pub const PROGRESS_MEMO: &str = "progress";
+
+/// The key in a batch's memo under which the tracks stand that the user chose for rows:
+/// [`Picks`](crate::batch::Picks).
+pub const CHOSEN_MEMO: &str = "chosen";
 
 /// The key in a batch's memo under which it stands what became of the rows of a page.
 pub(crate) fn fates_memo(page: u32) -> String {
@@ -72,6 +79,8 @@ pub fn attribute_value(text: &str) -> String {
 const SYNC_PREFIX: &str = "sync-";
 const PLACE_PREFIX: &str = "place-";
 const PAGE_INFIX: &str = "-page-";
+const REVIEW_PREFIX: &str = "review-";
+const ANSWER_PREFIX: &str = "answer-";
 
 /// A new sync id: 122 random bits, so that nobody can guess somebody else's. For clients, never
 /// for workflow code.
@@ -131,6 +140,44 @@ pub(crate) fn is_page(id: &str) -> bool {
     id.starts_with(SYNC_PREFIX) && id.contains(PAGE_INFIX)
 }
 
+/// The id of the workflow that asks the user about the track of a sync, or about a row of a batch.
+pub fn review_id(sync_id: &str, row: Option<u32>) -> String {
+    match row {
+        Some(row) => format!("{REVIEW_PREFIX}{sync_id}-{row}"),
+        None => format!("{REVIEW_PREFIX}{sync_id}"),
+    }
+}
+
+/// The sync that the review of this id is about.
+pub fn sync_of_review(review_id: &str) -> Option<&str> {
+    let rest = review_id.strip_prefix(REVIEW_PREFIX)?;
+    let (sync_id, row) = match rest.match_indices('-').nth(1) {
+        Some((at, _)) => (&rest[..at], &rest[at + 1..]),
+        None => (rest, "0"),
+    };
+    (is_sync_id(sync_id) && row.parse::<u32>().is_ok()).then_some(sync_id)
+}
+
+/// The id of the workflow that remembers what this user said about a track spelt so.
+pub fn answer_id(user_id: &str, source: &SourceTrack) -> String {
+    let digest = Sha256::new()
+        .chain_update(user_id)
+        .chain_update([0])
+        .chain_update(source_key(source))
+        .finalize();
+    let hex: String = digest[..16]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("{ANSWER_PREFIX}{hex}")
+}
+
+/// Whether the text has the form of the id of a remembered answer.
+pub fn is_answer_id(text: &str) -> bool {
+    text.strip_prefix(ANSWER_PREFIX)
+        .is_some_and(|rest| rest.len() == 32 && rest.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
 /// The id of a reading of a user's playlists.
 pub fn new_playlist_reading_id() -> String {
     format!("playlists-{}", random())
@@ -146,6 +193,30 @@ mod tests {
         assert!(is_sync_id(&one) && is_sync_id(&other));
         assert_ne!(one, other);
         assert!(!is_sync_id("sync-1") && !is_sync_id(&dead_letter_id(&one)));
+    }
+
+    #[test]
+    fn the_id_of_a_review_names_its_sync() {
+        let id = new_sync_id();
+        assert_eq!(sync_of_review(&review_id(&id, None)), Some(&*id));
+        assert_eq!(sync_of_review(&review_id(&id, Some(19_999))), Some(&*id));
+        for wrong in ["review-", "review-sync-1", &id, &format!("review-{id}-x")] {
+            assert_eq!(sync_of_review(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_answer_is_found_by_its_user_and_the_spelling_of_the_track() {
+        let track = |title: &str| SourceTrack {
+            title: title.into(),
+            artist: "Queen".into(),
+            ..SourceTrack::default()
+        };
+        let id = answer_id("ada", &track("Halo"));
+        assert!(is_answer_id(&id) && !is_answer_id("answer-1"));
+        assert_eq!(id, answer_id("ada", &track("HALO ")));
+        assert_ne!(id, answer_id("bob", &track("Halo")));
+        assert_ne!(id, answer_id("ada", &track("Halo (Live)")));
     }
 
     #[test]

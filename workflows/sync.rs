@@ -6,9 +6,11 @@ use serde::{Deserialize, Serialize};
 use temporalio_common::search_attributes::SearchAttributeUpdate;
 
 use crate::{
+    batch::OnAmbiguous,
     error::{ErrorCode, SyncError},
     matching::{Match, MatchMethod},
     names,
+    review::ReviewTerms,
     track::SourceTrack,
 };
 
@@ -30,6 +32,13 @@ pub struct SyncInput {
     /// A dead letter keeps this sync: if it fails again, it needs no letter of its own.
     #[serde(default)]
     pub kept_by_letter: bool,
+    /// What becomes of it if the best match is below the threshold. A sync of a build that did not
+    /// know the question has no answer: it is skipped, and no answer of the user's is looked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_ambiguous: Option<OnAmbiguous>,
+    /// How long the user has for a review.
+    #[serde(default)]
+    pub review: ReviewTerms,
 }
 
 /// A playlist as the user named it.
@@ -238,6 +247,7 @@ impl Wait {
         match self.reason.code {
             ErrorCode::RateLimited => SyncStatus::WaitingForRateLimit,
             ErrorCode::AuthExpired => SyncStatus::WaitingForSignIn,
+            ErrorCode::ReviewNeeded => SyncStatus::WaitingForReview,
             _ => SyncStatus::WaitingForUpstream,
         }
     }

@@ -10,7 +10,7 @@ use temporalio_sdk::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    activities::{Activities, BatchActivities, KEEPING},
+    activities::{Activities, BatchActivities, EngineActivities, KEEPING},
     batch_page::BatchPage,
     batch_sync::BatchSync,
     call_budget::CallBudget,
@@ -21,6 +21,8 @@ use crate::{
     place_page::PlacePage,
     place_track::PlaceTrack,
     playlist_reading::PlaylistReading,
+    remembered_answer::RememberedAnswer,
+    review::Review,
     upstream::{GatedUpstream, Upstream},
     versions, waking,
 };
@@ -82,8 +84,11 @@ pub async fn run(
         .register_workflow::<BatchSync>()?
         .register_workflow::<BatchPage>()?
         .register_workflow::<PlacePage>()?
+        .register_workflow::<Review>()?
+        .register_workflow::<RememberedAnswer>()?
         .register_activities(activities)
         .register_activities(batch_activities)
+        .register_activities(EngineActivities)
         // Or a heartbeat would be held back until shortly before its timeout, and what a search has
         // found would be kept only then.
         .max_heartbeat_throttle_interval(KEEPING)

@@ -180,3 +180,54 @@ async fn what_needs_the_user_fails_at_once_with_its_code_and_its_next_step() {
     assert!(world.in_playlist(world.empty()).is_empty());
     server.end().await.unwrap();
 }
+
+#[tokio::test]
+async fn all_dead_letters_of_a_kind_are_tried_again_by_one_call() {
+    let world = World::new().await;
+    let server = world.serve_impatiently().await;
+    world
+        .fault(json!({"endpoint": "search", "count": 0, "status": 503}))
+        .await;
+    let kids = ("Kids", "MGMT", "");
+    let by_name = start(&server, song(kids, "Fresh Start")).await;
+    let by_id = start(&server, song(CLOCKS, world.empty())).await;
+    for id in [&by_name, &by_id] {
+        assert_eq!(ended(&server, id).await["status"], "dead_lettered");
+    }
+    world.lift_faults().await;
+    let retry = async |call: serde_json::Value| {
+        let retried = server.call("retry_failed", call).await.expect("accepted");
+        let retries = retried["retries"].as_array().expect("retries").clone();
+        let of = |retry: &serde_json::Value| retry["retry_of"].as_str().unwrap().to_owned();
+        let ids: Vec<String> = retries.iter().map(of).collect();
+        (ids, retries)
+    };
+
+    let nothing = server.call("retry_failed", json!({})).await;
+    assert!(
+        nothing
+            .expect_err("refused")
+            .to_string()
+            .contains("error_code")
+    );
+    let other = json!({"error_code": "auth_expired"});
+    assert!(retry(other).await.0.is_empty());
+    let earlier = json!({"all": true, "failed_before": "2026-01-01T00:00:00Z"});
+    assert!(retry(earlier).await.0.is_empty());
+
+    until("the list shows them", async || {
+        let listed = json!({"status": "dead_lettered"});
+        let listed = server.call("list_syncs", listed).await.unwrap();
+        listed["syncs"].as_array().unwrap().len() == 2
+    })
+    .await;
+    let (ids, retries) = retry(json!({"playlist": "Fresh Start"})).await;
+    assert_eq!(ids, [by_name]);
+    let done = ended(&server, retries[0]["sync_id"].as_str().unwrap()).await;
+    assert_eq!(done["success"], true, "{done:#}");
+    let (ids, retries) = retry(json!({"error_code": "upstream_unavailable"})).await;
+    assert_eq!(ids, [by_id], "the other one is at home");
+    let done = ended(&server, retries[0]["sync_id"].as_str().unwrap()).await;
+    assert_eq!(done["success"], true, "{done:#}");
+    assert_eq!(world.in_playlist(world.empty()).len(), 2);
+}

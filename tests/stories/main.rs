@@ -26,6 +26,7 @@ mod outage;
 mod protocol;
 mod python_client;
 mod rate_limit;
+mod reviews;
 mod secrets;
 mod sign_in;
 mod torture;

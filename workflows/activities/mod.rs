@@ -6,6 +6,7 @@
 
 mod attempt;
 mod batch;
+mod engine;
 mod in_flight;
 
 use std::{sync::Arc, time::Duration};
@@ -22,6 +23,7 @@ pub use self::{
         BatchActivities, NewPlaylist, PageAdded, PagePlacement, PageSeen, PlaylistRead, SearchRows,
         Searched,
     },
+    engine::{AskedBefore, EngineActivities, Recalled},
 };
 use self::{
     attempt::{reading, writing},

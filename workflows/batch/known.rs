@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize, de::Error as _};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    matching::{normalise::fold, song_keys},
+    matching::{song_keys, source_key},
     track::{Candidate, SourceTrack},
 };
 
@@ -72,15 +72,7 @@ impl Known {
 
     /// Remembers a row of the source; whether the same one came before.
     pub fn is_repeated(&mut self, row: &SourceTrack) -> bool {
-        let text = |part: &Option<String>| part.as_deref().map(fold).unwrap_or_default();
-        let spelt = format!(
-            "{}|{}|{}|{}",
-            fold(&row.title),
-            fold(&row.artist),
-            text(&row.album),
-            row.isrc.as_deref().unwrap_or_default(),
-        );
-        !self.hashes.insert(hash("row", &spelt))
+        !self.hashes.insert(hash("row", &source_key(row)))
     }
 
     /// Takes in what another knows.

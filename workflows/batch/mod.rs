@@ -2,6 +2,9 @@
 
 mod known;
 mod packed;
+mod picks;
+
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -11,10 +14,12 @@ use temporalio_common::search_attributes::SearchAttributeUpdate;
 pub use self::{
     known::{Known, There},
     packed::{NotPacked, Packed},
+    picks::Picks,
 };
 use crate::{
     error::SyncError,
     matching::{Decision, Match, MatchMethod},
+    review::{ReviewTerms, Verdict},
     sync::{self, PlaylistRef, SyncStatus, Wait},
     track::{Candidate, SourceTrack},
 };
@@ -51,6 +56,9 @@ pub struct BatchInput {
     /// The batch that this one tries again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_of: Option<String>,
+    /// The preview of the same rows, whose matches are taken over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_preview: Option<String>,
     /// How far the runs before this one have come; nothing at the start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub so_far: Option<Box<SoFar>>,
@@ -95,6 +103,9 @@ pub struct BatchOptions {
     /// The rows go to the playlist in the reverse of the order in which the source has them.
     #[serde(default)]
     pub reversed: bool,
+    /// How long the user has for a review.
+    #[serde(default)]
+    pub review: ReviewTerms,
 }
 
 /// What becomes of a track whose best match is below the threshold.
@@ -106,6 +117,8 @@ pub enum OnAmbiguous {
     Skip,
     /// The best candidate is taken all the same, if it is not plainly another song.
     Best,
+    /// The user is asked, and it waits for review_match while the others go on.
+    Review,
 }
 
 /// How far a batch has come.
@@ -137,6 +150,12 @@ pub struct SoFar {
     /// Why what was added could not be taken out again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undo_error: Option<SyncError>,
+    /// Rows of which the user said, now or earlier, which track they are.
+    #[serde(default, skip_serializing_if = "Picks::is_empty")]
+    pub chosen: Picks,
+    /// What reviews have come to whose rows have not had their turn since, by row.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub verdicts: BTreeMap<u32, Verdict>,
 }
 
 /// What became of a row.
@@ -157,6 +176,10 @@ pub enum Fate {
     Repeated,
     /// There is a possible match, and none that is good enough.
     Uncertain,
+    /// There are possible matches, and the user is asked which it is.
+    WaitingForReview,
+    /// The user said that none of the possible matches is it.
+    Declined,
     /// Spotify has no such track.
     NotFound,
     /// It could not be searched or added.
@@ -167,7 +190,7 @@ pub enum Fate {
 
 impl Fate {
     /// All, with the letter by which a history names each.
-    const LETTERS: [(Self, char); 10] = [
+    const LETTERS: [(Self, char); 12] = [
         (Self::Pending, '.'),
         (Self::Added, '+'),
         (Self::WouldAdd, 'w'),
@@ -175,6 +198,8 @@ impl Fate {
         (Self::AlreadyThereAsAnother, '~'),
         (Self::Repeated, 'r'),
         (Self::Uncertain, '?'),
+        (Self::WaitingForReview, 'v'),
+        (Self::Declined, 'n'),
         (Self::NotFound, '0'),
         (Self::Failed, '!'),
         (Self::TakenOut, '-'),
@@ -188,7 +213,10 @@ impl Fate {
 
     /// Whether a track that the user wanted is missing for good.
     pub(crate) fn is_miss(self) -> bool {
-        matches!(self, Self::Uncertain | Self::NotFound | Self::Failed)
+        matches!(
+            self,
+            Self::Uncertain | Self::Declined | Self::NotFound | Self::Failed
+        )
     }
 
     /// The fate of this letter.
@@ -213,6 +241,12 @@ pub struct Counts {
     pub repeated: u32,
     /// With a possible match, and none that is good enough.
     pub uncertain: u32,
+    /// Waiting for the user's word in a review.
+    #[serde(default)]
+    pub waiting_for_review: u32,
+    /// None of the possible matches was right, as the user said.
+    #[serde(default)]
+    pub declined: u32,
     /// Not on Spotify.
     pub not_found: u32,
     /// Could not be searched or added.
@@ -226,7 +260,13 @@ pub struct Counts {
 impl Counts {
     /// Rows whose track is not in the playlist.
     pub fn missed(&self) -> u32 {
-        self.uncertain + self.not_found + self.failed + self.taken_out + self.pending
+        self.uncertain
+            + self.waiting_for_review
+            + self.declined
+            + self.not_found
+            + self.failed
+            + self.taken_out
+            + self.pending
     }
 
     /// Counts the letters of the rows that are done.
@@ -244,6 +284,8 @@ impl Counts {
                 Fate::AlreadyThere | Fate::AlreadyThereAsAnother => &mut counts.already_there,
                 Fate::Repeated => &mut counts.repeated,
                 Fate::Uncertain => &mut counts.uncertain,
+                Fate::WaitingForReview => &mut counts.waiting_for_review,
+                Fate::Declined => &mut counts.declined,
                 Fate::NotFound => &mut counts.not_found,
                 Fate::Failed => &mut counts.failed,
                 Fate::TakenOut => &mut counts.taken_out,
@@ -358,6 +400,8 @@ pub enum Phase {
     ReadPlaylist,
     /// Searching and adding, page after page.
     Tracks,
+    /// Waiting for the user's word about the tracks that are uncertain.
+    Review,
     /// Taking out again what it had added.
     Undo,
     /// Nothing.
@@ -390,6 +434,9 @@ pub struct BatchOutcome {
     pub counts: Counts,
     /// What became of each row, a letter each.
     pub fates: String,
+    /// Rows of which the user said which track they are, by their place.
+    #[serde(default, skip_serializing_if = "Picks::is_empty")]
+    pub chosen: Picks,
     /// Why pages failed, by their number from 0.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub page_errors: Vec<(u32, SyncError)>,
@@ -429,8 +476,9 @@ mod tests {
 
     #[test]
     fn counts_add_up_to_the_total() {
-        let counts = Counts::of(12, "++=~r?0!-w.");
+        let counts = Counts::of(14, "++=~r?0!-w.vn");
         assert_eq!((counts.added, counts.already_there), (2, 2));
+        assert_eq!((counts.waiting_for_review, counts.declined), (1, 1));
         assert_eq!(counts.pending, 2, "one that is named, and one that is not");
         let Counts {
             total,
@@ -438,13 +486,9 @@ mod tests {
             would_add,
             already_there,
             repeated,
-            uncertain,
             ..
         } = counts;
-        let rest = counts.not_found + counts.failed + counts.taken_out + counts.pending;
-        assert_eq!(
-            added + would_add + already_there + repeated + uncertain + rest,
-            total
-        );
+        let there = added + would_add + already_there + repeated;
+        assert_eq!(there + counts.missed(), total);
     }
 }

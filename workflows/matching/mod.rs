@@ -13,12 +13,14 @@
 //! 4. [`decide`] ranks the candidates and takes the best if it reaches the threshold and no `rival`,
 //!    another recording, fits as well.
 //!
-//! And `song_key` knows the same song again under another id.
+//! `song_key` knows the same song again under another id, and `differences` says to a person what sets
+//! a candidate apart.
 
 pub mod agreement;
 pub mod album;
 pub mod artists;
 pub mod decide;
+mod differences;
 pub mod find;
 pub mod kind;
 pub mod likeness;
@@ -37,7 +39,8 @@ mod vocabulary;
 mod properties;
 
 pub use decide::{Decision, Match, best};
+pub use differences::differences;
 pub use find::find_match;
 pub use queries::{Query, ladder};
 pub use score::{DEFAULT_THRESHOLD, MatchMethod, Score, ScoreParts, score};
-pub use song_key::{SongKeys, song_keys};
+pub use song_key::{SongKeys, song_keys, source_key};

@@ -1,8 +1,9 @@
-//! The same song under another id: a word for a song that two releases of it share.
+//! The same song under another id: a word for a song that two releases of it share; and one for a
+//! track of the source, by which its next appearance is known.
 
-use super::normalise::{compact, transliterate};
+use super::normalise::{compact, fold, transliterate};
 use super::reading::Reading;
-use crate::track::Candidate;
+use crate::track::{Candidate, SourceTrack};
 
 /// Two lengths this far apart, in milliseconds, may be the same take: the pause at the end differs
 /// from release to release.
@@ -47,6 +48,17 @@ pub struct SongKeys {
     pub own: String,
     /// The words under which the same song may have been remembered.
     pub near: Vec<String>,
+}
+
+/// The word under which a track of the source is known again when it is spelt alike.
+pub fn source_key(source: &SourceTrack) -> String {
+    format!(
+        "{}|{}|{}|{}",
+        fold(&source.title),
+        fold(&source.artist),
+        source.album.as_deref().map(fold).unwrap_or_default(),
+        source.isrc.as_deref().unwrap_or_default(),
+    )
 }
 
 #[cfg(test)]
