@@ -3,6 +3,7 @@
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use segue_workflows::{
+    batch::OnAmbiguous,
     matching::normalise,
     names,
     sync::PlaylistRef,
@@ -24,6 +25,12 @@ const NAMES: &[&str] = &[
     "album",
     "duration_ms",
     "isrc",
+    "spotify_id",
+    "tracks",
+    "export",
+    "file",
+    "source_playlist",
+    "create_playlist",
     "match_threshold",
     "wait_seconds",
     "sync_id",
@@ -92,11 +99,13 @@ prop_compose! {
         album in option::of(any_text()),
         duration_ms in option::of(any::<u32>()),
         isrc in option::of(prop_oneof![any_text(), Just(" gb-um7-10-29604".to_owned())]),
+        spotify_id in option::of(any_text()),
         match_threshold in option::of(prop_oneof![0.0..=1.0, any::<f64>()]),
     ) -> sync_track::Params {
         let wait_seconds = None;
         sync_track::Params {
-            title, artist, playlist, album, duration_ms, isrc, match_threshold, wait_seconds,
+            title, artist, playlist, album, duration_ms, isrc, spotify_id, match_threshold,
+            on_ambiguous: OnAmbiguous::Skip, wait_seconds,
         }
     }
 }
@@ -148,7 +157,7 @@ proptest! {
     ) {
         let mut arguments = match tool {
             "sync_track" => json!({"title": "Halo", "artist": "Beyoncé", "playlist": "x"}),
-            "list_syncs" | "list_playlists" => json!({}),
+            "list_syncs" | "list_playlists" | "sync_playlist" => json!({}),
             _ => json!({"sync_id": "x"}),
         };
         arguments[&key] = value;

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use segue_workflows::{
     batch::{MOST_PACKED, MOST_ROWS, Packed, ROWS_A_PAGE, SourcePage},
     matching::normalise::isrc as normalise_isrc,
-    track::SourceTrack,
+    track::{SourceTrack, spotify_id},
 };
 use serde::Deserialize;
 
@@ -33,6 +33,9 @@ pub(crate) struct Track {
     /// The ISRC, if known; with it the match is exact.
     #[serde(default)]
     pub isrc: Option<String>,
+    /// Spotify's id, URI or link of the track, if known; then nothing is searched.
+    #[serde(default)]
+    pub spotify_id: Option<String>,
 }
 
 impl Track {
@@ -59,12 +62,25 @@ impl Track {
                 )
             })?),
         };
+        let spotify_id = match self.spotify_id.as_deref().map(str::trim) {
+            None | Some("") => None,
+            Some(given) => Some(spotify_id(given).map(str::to_owned).ok_or_else(|| {
+                ToolError::invalid(
+                    "spotify_id",
+                    "is not a track of Spotify's",
+                    "a track's id (22 letters and digits), its spotify:track: URI or its \
+                     open.spotify.com link; leave it out if it is not known",
+                )
+            })?),
+        };
         Ok(SourceTrack {
             title: text::required("title", &self.title, LONGEST_TEXT)?,
             artist: text::required("artist", &self.artist, LONGEST_TEXT)?,
             album: text::optional("album", self.album.as_deref(), LONGEST_TEXT)?,
             duration_ms: self.duration_ms,
             isrc,
+            other_isrcs: Vec::new(),
+            spotify_id,
         })
     }
 }
@@ -126,6 +142,7 @@ mod tests {
             album: None,
             duration_ms: None,
             isrc: None,
+            spotify_id: None,
         }
     }
 
@@ -145,6 +162,7 @@ mod tests {
                 album: Some(format!("The album {}", n * 104_729 % 5_000)),
                 duration_ms: Some(120_000 + (n as u32 * 7_907) % 240_000),
                 isrc: Some(format!("USRC1{:07}", n * 48_611 % 10_000_000)),
+                ..SourceTrack::default()
             })
             .collect();
         let pages = paged(&tracks).expect("accepted");

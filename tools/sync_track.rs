@@ -48,6 +48,9 @@ pub(crate) struct Params {
     /// The ISRC, if known; with it the match is exact.
     #[serde(default)]
     pub isrc: Option<String>,
+    /// Spotify's id, URI or link of the track, if known; then nothing is searched.
+    #[serde(default)]
+    pub spotify_id: Option<String>,
     /// How sure a match must be to be added, 0.0 to 1.0. Default 0.85.
     #[serde(default)]
     #[schemars(range(min = 0.0, max = 1.0))]
@@ -143,6 +146,7 @@ pub(crate) fn checked(
         album: params.album,
         duration_ms: params.duration_ms,
         isrc: params.isrc,
+        spotify_id: params.spotify_id,
     };
     Ok(SyncInput {
         user_id: user_id.to_owned(),
@@ -168,6 +172,7 @@ mod tests {
             album: None,
             duration_ms: None,
             isrc: None,
+            spotify_id: None,
             match_threshold: None,
             on_ambiguous: OnAmbiguous::Skip,
             wait_seconds: None,
@@ -177,11 +182,14 @@ mod tests {
     #[test]
     fn each_wrong_argument_is_named() {
         type Spoil = fn(&mut Params);
-        let spoilt: [(&str, Spoil); 6] = [
+        let spoilt: [(&str, Spoil); 7] = [
             ("title", |p| p.title = " \u{200B}".into()),
             ("artist", |p| p.artist = "x".repeat(501)),
             ("playlist", |p| p.playlist = String::new()),
             ("isrc", |p| p.isrc = Some("12".into())),
+            ("spotify_id", |p| {
+                p.spotify_id = Some("spotify:album:0VjIjW4GlUZAMYd2vXMi3b".into());
+            }),
             ("match_threshold", |p| p.match_threshold = Some(f64::NAN)),
             ("duration_ms", |p| p.duration_ms = Some(0)),
         ];

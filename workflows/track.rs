@@ -21,6 +21,13 @@ pub struct SourceTrack {
     /// The International Standard Recording Code, if the source knows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub isrc: Option<String>,
+    /// Further codes that the source gives to the same song.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub other_isrcs: Vec<String>,
+    /// Spotify's id of the track, if the source knows it: 22 characters, base 62. Then there is nothing
+    /// to search.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spotify_id: Option<String>,
 }
 
 /// A track the upstream offers as an answer to a search.

@@ -26,6 +26,7 @@ fuzz_target!(|text: &str| {
         album: known(&asked, 2),
         duration_ms: length(&asked),
         isrc: known(&asked, 4),
+        ..SourceTrack::default()
     };
     let threshold: f64 = field(&asked, 5).parse().unwrap_or(0.85);
     let candidates: Vec<Candidate> = lines

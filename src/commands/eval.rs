@@ -125,6 +125,7 @@ async fn judge(
         album: Some(row.src_album.clone()).filter(|album| !album.is_empty()),
         duration_ms: None,
         isrc: isrc(&row.isrc).filter(|_| !hide_isrc),
+        ..SourceTrack::default()
     };
     let decision = find_match(&track, threshold, async |query| match &query {
         Query::Isrc(isrc) => upstream.search_isrc(isrc).await,

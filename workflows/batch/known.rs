@@ -162,5 +162,11 @@ mod tests {
         assert!(!known.is_repeated(&row("Halo")));
         assert!(known.is_repeated(&row("HALO ")));
         assert!(!known.is_repeated(&row("Halo (Live)")));
+        let named = SourceTrack {
+            spotify_id: Some("0VjIjW4GlUZAMYd2vXMi3b".into()),
+            ..row("Halo")
+        };
+        assert!(!known.is_repeated(&named), "it may be another track");
+        assert!(known.is_repeated(&named));
     }
 }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::decide::{Decision, best};
+use super::decide::{Decision, Match, best};
 use super::queries::{Query, ladder};
+use super::score::{MatchMethod, Score, ScoreParts};
 use crate::track::{Candidate, SourceTrack};
 
 /// Most candidates read from one answer. Spotify gives at most 10; a stranger may give more.
@@ -17,7 +18,8 @@ const FULL_PAGE: usize = 10;
 /// but perfect: a famous song fills several pages, and the pressing asked for may be on a later one.
 const GOOD_ENOUGH: f64 = 0.995;
 
-/// Finds the track that fits a source track best, or none.
+/// Finds the track that fits a source track best, or none. A source that names Spotify's track itself
+/// is taken by its word, and nothing is searched.
 ///
 /// `search` answers one query; candidates keep the order in which they first came. Deterministic:
 /// it depends on nothing but its arguments and the answers, so a workflow can call it with an
@@ -31,6 +33,14 @@ pub async fn find_match<E>(
     threshold: f64,
     mut search: impl AsyncFnMut(Query) -> Result<Vec<Candidate>, E>,
 ) -> Result<Decision, E> {
+    if let Some(given) = given(source) {
+        return Ok(Decision {
+            matched: Some(given.clone()),
+            candidates: vec![given],
+            candidates_found: 1,
+            ..Decision::default()
+        });
+    }
     let mut candidates: Vec<Candidate> = Vec::new();
     let mut seen: BTreeSet<String> = BTreeSet::new();
     let mut decision = Decision::default();
@@ -49,6 +59,32 @@ pub async fn find_match<E>(
         }
     }
     Ok(decision)
+}
+
+/// The track that the source names, as far as the source describes it.
+fn given(source: &SourceTrack) -> Option<Match> {
+    let id = source.spotify_id.clone()?;
+    let candidate = Candidate {
+        uri: format!("spotify:track:{id}"),
+        id,
+        title: source.title.clone(),
+        artists: vec![source.artist.clone()],
+        album: source.album.clone(),
+        duration_ms: source.duration_ms,
+        isrc: source.isrc.clone(),
+    };
+    let score = Score {
+        confidence: 1.0,
+        method: MatchMethod::Given,
+        parts: ScoreParts {
+            title: 1.0,
+            artist: 1.0,
+            version: 1.0,
+            ..ScoreParts::default()
+        },
+        version_note: None,
+    };
+    Some(Match { candidate, score })
 }
 
 #[cfg(test)]
@@ -85,6 +121,24 @@ mod tests {
             Ok::<_, ()>(answers.get(asked - 1).cloned().unwrap_or_default())
         }));
         (decision.expect("no answer was an error"), asked)
+    }
+
+    #[test]
+    fn a_track_that_the_source_names_is_not_searched() {
+        let named = SourceTrack {
+            spotify_id: Some("0VjIjW4GlUZAMYd2vXMi3b".into()),
+            ..source()
+        };
+        let found = find_match(&named, 1.0, async |_| Err("asked"));
+        let matched = block_on(found).expect("not asked").matched;
+        let matched = matched.expect("a match");
+        assert_eq!(
+            matched.candidate.uri,
+            "spotify:track:0VjIjW4GlUZAMYd2vXMi3b"
+        );
+        assert_eq!(matched.candidate.title, named.title);
+        assert_eq!(matched.score.method, MatchMethod::Given);
+        assert_eq!(matched.score.confidence, 1.0);
     }
 
     #[test]

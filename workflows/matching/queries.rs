@@ -21,8 +21,10 @@ pub enum Query {
 /// Longest text of a query, in characters. Spotify refuses queries over 250.
 pub const MAX_QUERY_CHARS: usize = 200;
 
-/// Most questions asked about one track.
+/// Most questions asked about one track, those by its further codes aside.
 pub const MAX_QUERIES: usize = 5;
+/// Further codes that are asked for. A file that was tagged twice has one.
+pub const MAX_OTHER_ISRCS: usize = 3;
 
 /// The questions to ask about a track, the most exact first, none twice.
 ///
@@ -58,20 +60,23 @@ pub fn ladder(source: &SourceTrack) -> Vec<Query> {
     texts.push(joined(&[&searchable(&fold(&raw_title)), &everyone]));
     texts.push(joined(&[&base, &album]));
 
-    let mut queries: Vec<Query> = source
-        .isrc
-        .as_deref()
-        .and_then(isrc)
-        .map(Query::Isrc)
-        .into_iter()
-        .collect();
+    let code = source.isrc.as_deref().and_then(isrc);
+    let mut queries: Vec<Query> = code.map(Query::Isrc).into_iter().collect();
+    let with_first_code = queries.len();
+    for other in source.other_isrcs.iter().filter_map(|code| isrc(code)) {
+        let query = Query::Isrc(other);
+        if queries.len() < with_first_code + MAX_OTHER_ISRCS && !queries.contains(&query) {
+            queries.push(query);
+        }
+    }
+    let by_other_codes = queries.len() - with_first_code;
     for text in texts {
         let query = Query::Text(text);
         if query != Query::Text(String::new()) && !queries.contains(&query) {
             queries.push(query);
         }
     }
-    queries.truncate(MAX_QUERIES);
+    queries.truncate(MAX_QUERIES + by_other_codes);
     queries
 }
 
@@ -152,6 +157,21 @@ mod tests {
         assert_eq!(ladder(&track)[0], Query::Isrc("GBAYE0601477".into()));
         track.isrc = Some("none".into());
         assert!(matches!(ladder(&track)[0], Query::Text(_)));
+    }
+
+    #[test]
+    fn further_recording_codes_come_before_the_texts_and_take_no_place_from_them() {
+        let mut track = source("Get Lucky (Radio Edit)", "Daft Punk & Pharrell Williams");
+        track.album = Some("Random Access Memories".into());
+        track.isrc = Some("USQX91300104".into());
+        let before = ladder(&track);
+        let further = ["usqx91300108", "none", "USQX91300104", "USQX91300108"];
+        track.other_isrcs = further.map(str::to_owned).to_vec();
+        let mut expected = before;
+        expected.insert(1, Query::Isrc("USQX91300108".into()));
+        assert_eq!(ladder(&track), expected);
+        track.other_isrcs = (0..50).map(|n| format!("USQX913002{n:02}")).collect();
+        assert_eq!(ladder(&track).len(), expected.len() - 1 + MAX_OTHER_ISRCS);
     }
 
     #[test]

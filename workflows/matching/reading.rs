@@ -17,6 +17,8 @@ pub(super) struct Reading {
     pub(super) album: Option<String>,
     pub(super) duration_ms: Option<u32>,
     pub(super) isrc: Option<String>,
+    /// Further codes of the same song; of the user's track alone.
+    pub(super) other_isrcs: Vec<String>,
 }
 
 impl Reading {
@@ -24,13 +26,17 @@ impl Reading {
     pub(super) fn of_source(source: &SourceTrack) -> Self {
         let (title, artist) = untangle(source);
         let (title, artists) = (Title::parse(&title), Artists::from_text(&artist));
-        Self::new(
-            title,
-            artists,
-            source.album.as_deref(),
-            source.duration_ms,
-            source.isrc.as_deref(),
-        )
+        let others = source.other_isrcs.iter();
+        Self {
+            other_isrcs: others.filter_map(|code| isrc(code)).collect(),
+            ..Self::new(
+                title,
+                artists,
+                source.album.as_deref(),
+                source.duration_ms,
+                source.isrc.as_deref(),
+            )
+        }
     }
 
     /// Reads a candidate.
@@ -72,6 +78,7 @@ impl Reading {
             album: album.map(str::to_owned),
             duration_ms: duration_ms.filter(|&ms| ms > 0),
             isrc: code.and_then(isrc),
+            other_isrcs: Vec::new(),
         }
     }
 

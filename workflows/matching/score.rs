@@ -46,6 +46,8 @@ pub enum MatchMethod {
     Ai,
     /// The user chose.
     Review,
+    /// The source names Spotify's track itself: nothing was searched.
+    Given,
 }
 
 /// What each part of the comparison says. All from 0.0 to 1.0.
@@ -115,7 +117,7 @@ pub(super) fn compare(asked: &Reading, offered: &Reading) -> Score {
     );
     let duration = durations(asked.duration_ms, offered.duration_ms);
     let isrc = match (&asked.isrc, &offered.isrc) {
-        (Some(a), Some(b)) => Some(a == b),
+        (Some(a), Some(b)) => Some(a == b || asked.other_isrcs.contains(b)),
         _ => None,
     };
     let parts = ScoreParts {
@@ -237,6 +239,7 @@ impl Score {
             None => "same version".to_owned(),
         });
         let basis = match (self.method, self.confidence >= 1.0) {
+            (MatchMethod::Given, _) => return "The source names this very track.".to_owned(),
             (MatchMethod::Isrc, true) => "Same ISRC; ",
             (MatchMethod::Isrc, false) => "Same ISRC, but it contradicts the names; ",
             _ => "",

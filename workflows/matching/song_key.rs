@@ -52,13 +52,18 @@ pub struct SongKeys {
 
 /// The word under which a track of the source is known again when it is spelt alike.
 pub fn source_key(source: &SourceTrack) -> String {
-    format!(
+    let mut key = format!(
         "{}|{}|{}|{}",
         fold(&source.title),
         fold(&source.artist),
         source.album.as_deref().map(fold).unwrap_or_default(),
         source.isrc.as_deref().unwrap_or_default(),
-    )
+    );
+    if let Some(id) = &source.spotify_id {
+        key.push('|');
+        key.push_str(id);
+    }
+    key
 }
 
 #[cfg(test)]
