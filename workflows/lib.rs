@@ -3,7 +3,7 @@
 //! A workflow is a story ([`music_sync`], [`place_track`], [`dead_letter`],
 //! [`playlist_reading`]); the activities do its I/O through the [`upstream`] adapter, behind a
 //! [`gate`] that all workers keep in step through a workflow of their own ([`call_budget`]); what is
-//! pure ([`matching`]) imports neither Temporal nor MCP.
+//! pure ([`matching`], [`imports`]) imports neither Temporal nor MCP.
 
 pub mod activities;
 pub mod batch;
@@ -15,6 +15,7 @@ pub mod error;
 pub mod gate;
 #[cfg(test)]
 mod hostile;
+pub mod imports;
 pub mod matching;
 pub mod music_sync;
 pub mod names;
