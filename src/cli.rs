@@ -86,6 +86,9 @@ pub struct Settings {
     /// How sure a match must be to be added, 0.0 to 1.0 [default: 0.85]
     #[arg(long, global = true, value_name = "SCORE")]
     pub match_threshold: Option<f64>,
+    /// Folder whose files a call may name for an import; may be given several times [default: none]
+    #[arg(long = "import-folder", global = true, value_name = "DIR")]
+    pub import_folders: Vec<PathBuf>,
     /// Calls of the upstream that all workers make together in 30 s [default: 100]
     #[arg(long, global = true, value_name = "CALLS")]
     pub upstream_budget: Option<u32>,

@@ -1,6 +1,10 @@
 //! The configuration: flags over `SEGUE_…` variables over `segue.toml` over the defaults.
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, anyhow, bail};
 use config::{Environment, File, FileFormat, Source};
@@ -11,7 +15,10 @@ use segue_workflows::{
     upstream::{Endpoint, Profile, Upstream},
     worker::WorkerSettings,
 };
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{SeqAccess, Visitor},
+};
 
 use crate::{
     cli::{LogFormat, Settings, TokenStorePlace},
@@ -44,6 +51,9 @@ pub struct Config {
     pub engine_cache: Option<PathBuf>,
     /// How sure a match must be, 0.0 to 1.0.
     pub match_threshold: f64,
+    /// The folders whose files a call may name for an import, as absolute paths.
+    #[serde(deserialize_with = "folders")]
+    pub import_folders: Vec<PathBuf>,
     /// Calls of the upstream that all workers of the engine make together in 30 s.
     pub upstream_budget: u32,
     /// Failures of the upstream in a row after which nobody calls it for a while.
@@ -69,6 +79,7 @@ impl Default for Config {
             temporal_cli: None,
             engine_cache: None,
             match_threshold: DEFAULT_THRESHOLD,
+            import_folders: Vec::new(),
             upstream_budget: gate::DEFAULT_CALLS_PER_WINDOW,
             breaker_failures: gate::DEFAULT_FAILURES,
             canary: 1.0,
@@ -130,6 +141,7 @@ impl Config {
             .set_override_option("temporal_cli", path(&flags.temporal_cli)?)?
             .set_override_option("engine_cache", path(&flags.engine_cache)?)?
             .set_override_option("match_threshold", flags.match_threshold)?
+            .set_override_option("import_folders", paths(&flags.import_folders)?)?
             .set_override_option("upstream_budget", flags.upstream_budget)?
             .set_override_option("breaker_failures", flags.breaker_failures)?
             .set_override_option("canary", flags.canary)?
@@ -151,6 +163,9 @@ impl Config {
                 "match_threshold is {}; it must be from 0.0 to 1.0",
                 self.match_threshold
             );
+        }
+        if let Some(folder) = self.import_folders.iter().find(|f| !f.is_absolute()) {
+            bail!("import_folders has {folder:?}; it must be an absolute path");
         }
         if !(1..=MOST_CALLS).contains(&self.upstream_budget) {
             bail!(
@@ -198,6 +213,14 @@ impl Config {
         GateSettings {
             calls_per_window: self.upstream_budget,
             failures: self.breaker_failures,
+        }
+    }
+
+    /// What the tools are told of the configuration, of a server for clients on this machine.
+    pub fn tool_settings(&self) -> segue_tools::Settings {
+        segue_tools::Settings {
+            match_threshold: self.match_threshold,
+            import_folders: self.import_folders.clone(),
         }
     }
 
@@ -267,15 +290,48 @@ fn is_version(text: &str) -> bool {
 const HOME_PREFIX: &str = "SEGUE_";
 
 fn path(given: &Option<PathBuf>) -> anyhow::Result<Option<String>> {
-    given
-        .as_ref()
-        .map(|path| {
-            let path = std::path::absolute(path)?;
-            path.to_str()
-                .map(str::to_owned)
-                .ok_or_else(|| anyhow!("{} is not UTF-8", path.display()))
-        })
-        .transpose()
+    given.as_deref().map(absolute).transpose()
+}
+
+/// As [`path`], of a flag that may be repeated; nothing if it was not given.
+fn paths(given: &[PathBuf]) -> anyhow::Result<Option<Vec<String>>> {
+    let paths: Result<Vec<_>, _> = given.iter().map(|path| absolute(path)).collect();
+    paths.map(|paths| Some(paths).filter(|paths| !paths.is_empty()))
+}
+
+/// A path of the command line as text; a relative one begins where the program was started.
+fn absolute(path: &Path) -> anyhow::Result<String> {
+    let path = std::path::absolute(path)?;
+    let text = path.to_str().map(str::to_owned);
+    text.ok_or_else(|| anyhow!("{} is not UTF-8", path.display()))
+}
+
+/// A list of folders, or in the environment a text as of `PATH`.
+fn folders<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PathBuf>, D::Error> {
+    struct Folders;
+
+    impl<'de> Visitor<'de> for Folders {
+        type Value = Vec<PathBuf>;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("a list of folders")
+        }
+
+        fn visit_str<E>(self, text: &str) -> Result<Vec<PathBuf>, E> {
+            let folders = std::env::split_paths(text);
+            Ok(folders.filter(|f| !f.as_os_str().is_empty()).collect())
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<PathBuf>, A::Error> {
+            let mut folders = Vec::new();
+            while let Some(folder) = list.next_element::<PathBuf>()? {
+                folders.push(folder);
+            }
+            Ok(folders)
+        }
+    }
+
+    deserializer.deserialize_any(Folders)
 }
 
 /// The name that a setting's value has in the file.
@@ -384,6 +440,9 @@ mod tests {
         for (file, key) in [
             ("match_threshold = 2.0", "match_threshold"),
             ("match_threshold = 'high'", "match_threshold"),
+            ("import_folders = ['music']", "import_folders"),
+            ("import_folders = [5]", "import_folders"),
+            ("import_folders = 5", "import_folders"),
             ("upstream = \"uvx 'open\"", "upstream"),
             ("upstream_profile = 'nobody'", "upstream_profile"),
             ("user = ' '", "user"),
@@ -401,6 +460,30 @@ mod tests {
             );
             assert!(message.contains(key), "{file}: {message}");
         }
+    }
+
+    #[test]
+    fn folders_to_import_from_are_a_list_and_in_the_environment_a_path() {
+        let file = "import_folders = ['/music', '/lists: mine']";
+        let folders = |flags: &Settings, file, variables: &[(&str, &str)]| {
+            let config = read(flags, file, variables).expect("readable");
+            config.tool_settings().import_folders
+        };
+        let list = ["/music", "/lists: mine"].map(PathBuf::from);
+        assert_eq!(folders(&Settings::default(), file, &[]), list);
+        let joined = std::env::join_paths(["/a", "/b"]).expect("joined");
+        let variable = [("SEGUE_IMPORT_FOLDERS", joined.to_str().expect("text"))];
+        let pair = ["/a", "/b"].map(PathBuf::from);
+        assert_eq!(folders(&Settings::default(), file, &variable), pair);
+        let flags = Settings {
+            import_folders: vec!["/flag".into()],
+            ..Settings::default()
+        };
+        assert_eq!(
+            folders(&flags, file, &variable),
+            ["/flag"].map(PathBuf::from)
+        );
+        assert!(folders(&Settings::default(), "", &[]).is_empty());
     }
 
     #[test]

@@ -3,10 +3,11 @@
 use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use segue_workflows::{
-    batch::{BatchOutcome, Counts, FailedBatch, Phase},
+    batch::{BatchOutcome, Counts, FailedBatch, Imported, Phase},
     batch_sync::BatchSync,
     call_budget::CallBudget,
     gate::WINDOW,
+    imports::{Format, UnreadableRow},
     names, standing,
     sync::SyncStatus,
 };
@@ -20,7 +21,7 @@ use temporalio_common::error::IncomingError;
 use crate::{
     error::ToolError,
     report::ReportRow,
-    resources,
+    resources, source,
     view::{self, SyncView},
 };
 
@@ -50,9 +51,56 @@ pub struct BatchView {
     /// The resource that lists what became of every row, as JSON; with .csv instead of .json as a
     /// table.
     pub report: String,
+    /// If its tracks were read from an export: what came of that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub import: Option<ImportView>,
     /// The rows of the page that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rows: Option<Vec<ReportRow>>,
+}
+
+/// What came of reading an export.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct ImportView {
+    /// The form in which it was read.
+    pub format: Format,
+    /// Rows that could not be read, and so are no part of the batch.
+    pub unreadable: u32,
+    /// The first of them; the report has more.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub first_unreadable: Vec<UnreadableRow>,
+}
+
+impl From<&Imported> for ImportView {
+    fn from(imported: &Imported) -> Self {
+        let mut first_unreadable = imported.rows().unwrap_or_default();
+        first_unreadable.truncate(source::MOST_SHOWN);
+        Self {
+            format: imported.format,
+            unreadable: imported.unreadable,
+            first_unreadable,
+        }
+    }
+}
+
+/// What is remembered of the export from which a batch was read, if it was.
+pub(crate) fn imported(described: &WorkflowExecutionDescription) -> Option<Imported> {
+    described.memo().get(names::IMPORT_MEMO).ok().flatten()
+}
+
+/// The view of a batch that has just been started, and may not have said anything yet.
+pub(crate) fn at_start(
+    mut view: SyncView,
+    rows: u32,
+    dry_run: bool,
+    imported: Option<&Imported>,
+) -> SyncView {
+    if view.batch.is_none() && !view.is_ended() {
+        let mut batch = batch(&view, Phase::FindPlaylist, Counts::of(rows, ""), dry_run);
+        batch.import = imported.map(ImportView::from);
+        view.batch = Some(batch);
+    }
+    view
 }
 
 /// Whether this is a batch.
@@ -66,10 +114,14 @@ pub(crate) async fn read(
     view: SyncView,
     described: &WorkflowExecutionDescription,
 ) -> Result<SyncView, ToolError> {
-    match described.status() {
-        EngineStatus::Running | EngineStatus::Paused => running(client, view, described).await,
-        _ => ended(client, view).await,
+    let mut view = match described.status() {
+        EngineStatus::Running | EngineStatus::Paused => running(client, view, described).await?,
+        _ => ended(client, view).await?,
+    };
+    if let Some(batch) = &mut view.batch {
+        batch.import = imported(described).as_ref().map(ImportView::from);
     }
+    Ok(view)
 }
 
 fn batch(view: &SyncView, phase: Phase, counts: Counts, dry_run: bool) -> BatchView {
@@ -82,6 +134,7 @@ fn batch(view: &SyncView, phase: Phase, counts: Counts, dry_run: bool) -> BatchV
         estimated_end: None,
         dry_run,
         report: resources::report_uri(&view.sync_id),
+        import: None,
         rows: None,
     }
 }

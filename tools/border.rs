@@ -4,17 +4,18 @@ use serde_json::Value;
 
 use crate::{
     args, cancel_sync, error::ToolError, get_sync_progress, list_playlists, list_syncs,
-    retry_failed, sync_track, visibility, waiting,
+    retry_failed, sync_playlist, sync_track, visibility, waiting,
 };
 
 /// The tools, by name.
-pub const TOOLS: [&str; 6] = [
+pub const TOOLS: [&str; 7] = [
     "sync_track",
     "get_sync_progress",
     "cancel_sync",
     "retry_failed",
     "list_syncs",
     "list_playlists",
+    "sync_playlist",
 ];
 
 /// What a tool does with its arguments before it asks the engine anything: it accepts them, and
@@ -28,6 +29,12 @@ pub fn accept(tool: &str, arguments: Value) -> Result<String, ToolError> {
         "sync_track" => {
             let params = args::read(arguments).map_err(unreadable)?;
             sync_track::checked(params, "local", 0.85).map(|sync| format!("{sync:?}"))
+        }
+        "sync_playlist" => {
+            let mut params: sync_playlist::Params = args::read(arguments).map_err(unreadable)?;
+            let source = params.source().read_at_once(&[])?;
+            let batch = sync_playlist::checked(params, source.tracks, "local", 0.85)?;
+            Ok(format!("{batch:?}"))
         }
         "list_syncs" => {
             let params: list_syncs::Params = args::read(arguments).map_err(unreadable)?;

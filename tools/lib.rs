@@ -14,11 +14,13 @@ mod batch_view;
 pub mod border;
 mod engine;
 mod error;
+mod import_file;
 mod playlist;
 mod report;
 mod resources;
 mod review_view;
 mod rows;
+mod source;
 mod text;
 mod view;
 mod visibility;
@@ -42,6 +44,8 @@ mod review_match;
 mod sync_playlist;
 mod sync_track;
 
+use std::path::PathBuf;
+
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     handler::server::{
@@ -56,7 +60,7 @@ use rmcp::{
     service::RequestContext,
     tool_handler,
 };
-use segue_workflows::gate::Gate;
+use segue_workflows::{gate::Gate, matching::DEFAULT_THRESHOLD};
 
 pub use self::{
     engine::{Engine, EngineState},
@@ -71,6 +75,8 @@ chat, a restart and Spotify's rate limits, and every song ends in the playlist e
 a reason.
 - To add a song, call sync_track with title, artist and playlist; for several, call sync_playlist once \
 with all of them. Both answer at once with a sync_id; do not call them again for the same songs.
+- Songs in a file that another program exported (CSV, text, M3U, XML, JSON) go to sync_playlist as they \
+are: its text as export, or its path as file. Do not take it apart yourself.
 - To see first what would be added, call preview_sync. What became of every row of a batch is in its \
 report, and page by page in get_sync_progress.
 - To see what came of it, call get_sync_progress with the sync_id (wait_seconds waits for the end).
@@ -86,30 +92,43 @@ review_match; never choose for them. Answers are remembered (list_answers, forge
 - status completed with success false means that no match was good enough and nothing was added: tell \
 the user best_candidate and why. For any other end, message says what is in the playlist.";
 
+/// What the configuration says of the tools.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// The confidence that a match needs when a call does not say, 0.0 to 1.0.
+    pub match_threshold: f64,
+    /// The folders whose files a call may name for an import, as absolute paths. For a client on the
+    /// same machine alone: a server that others reach over a network gets none.
+    pub import_folders: Vec<PathBuf>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            match_threshold: DEFAULT_THRESHOLD,
+            import_folders: Vec::new(),
+        }
+    }
+}
+
 /// The server that every transport serves.
 #[derive(Clone)]
 pub struct Segue {
     engine: Engine,
     gate: Gate,
     user_id: String,
-    match_threshold: f64,
+    settings: Settings,
     router: ToolRouter<Self>,
 }
 
 impl Segue {
     /// A server on this engine, for this user, beside a worker whose calls go through this gate.
-    /// `match_threshold` (0.0 to 1.0) is what a match needs when a call does not say.
-    pub fn new(
-        engine: Engine,
-        gate: Gate,
-        user_id: impl Into<String>,
-        match_threshold: f64,
-    ) -> Self {
+    pub fn new(engine: Engine, gate: Gate, user_id: impl Into<String>, settings: Settings) -> Self {
         Self {
             engine,
             gate,
             user_id: user_id.into(),
-            match_threshold,
+            settings,
             router: Self::router(),
         }
     }
@@ -145,7 +164,11 @@ impl Segue {
     }
 
     pub(crate) fn match_threshold(&self) -> f64 {
-        self.match_threshold
+        self.settings.match_threshold
+    }
+
+    pub(crate) fn import_folders(&self) -> &[PathBuf] {
+        &self.settings.import_folders
     }
 }
 

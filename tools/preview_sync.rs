@@ -16,6 +16,7 @@ use crate::{
     args::Args,
     error::ToolError,
     rows::Track,
+    source::Source,
     sync_playlist::{self, Order},
     view::SyncView,
     waiting,
@@ -25,9 +26,19 @@ use crate::{
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Params {
-    /// The tracks, in order: up to 20000.
+    /// The tracks, in order: up to 20000. Or give export or file.
+    #[serde(default)]
     #[schemars(length(min = 1, max = 20_000))]
-    pub tracks: Vec<Track>,
+    pub tracks: Option<Vec<Track>>,
+    /// The text of a file that another program exported, unaltered, in any form that sync_playlist reads.
+    #[serde(default)]
+    pub export: Option<String>,
+    /// The absolute path of such a file, inside a folder that import_folders of the configuration allows.
+    #[serde(default)]
+    pub file: Option<String>,
+    /// Which playlist of an export with several: its name, or "*" for all, in the order of the file.
+    #[serde(default)]
+    pub source_playlist: Option<String>,
     /// The playlist they would go to: id, URI, URL, or the exact name. Left out: a new one.
     #[serde(default)]
     pub playlist: Option<String>,
@@ -68,12 +79,22 @@ impl Segue {
         context: RequestContext<RoleServer>,
     ) -> Result<Reply<SyncView>, ToolError> {
         let wait = waiting::seconds(params.wait_seconds)?;
+        let source = Source {
+            tracks: params.tracks,
+            export: params.export,
+            file: params.file,
+            playlist: params.source_playlist,
+        };
+        let source = source.read(self.import_folders()).await?;
         let new = params
             .playlist
             .is_none()
             .then(|| "a new playlist".to_owned());
         let batch = sync_playlist::Params {
-            tracks: params.tracks,
+            tracks: None,
+            export: None,
+            file: None,
+            source_playlist: None,
             playlist: params.playlist,
             create_playlist: new,
             on_ambiguous: params.on_ambiguous,
@@ -84,7 +105,9 @@ impl Segue {
             dry_run: true,
             wait_seconds: None,
         };
-        let batch = sync_playlist::checked(batch, self.user_id(), self.match_threshold())?;
-        self.start_batch(batch, wait, &context).await
+        let batch =
+            sync_playlist::checked(batch, source.tracks, self.user_id(), self.match_threshold())?;
+        self.start_batch(batch, source.imported, wait, &context)
+            .await
     }
 }

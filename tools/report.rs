@@ -6,6 +6,7 @@ use segue_workflows::{
     batch_page::BatchPage,
     batch_sync::BatchSync,
     error::SyncError,
+    imports::UnreadableRow,
     matching::MatchMethod,
     names, standing,
     sync::SyncStatus,
@@ -27,6 +28,9 @@ use crate::{
 pub struct ReportRow {
     /// Its number in the source, from 1.
     pub row: u32,
+    /// The line of the export on which it stands, from 1; of XML and JSON its place in the playlist.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
     /// The title as the source spells it.
     pub title: String,
     /// The artist as the source spells it.
@@ -82,6 +86,12 @@ pub(crate) struct Report {
     /// The rows that are done, in the order in which they went to the playlist; of a batch that has
     /// ended all of them.
     pub rows: Vec<ReportRow>,
+    /// Of an export: the rows that could not be read, and so are no part of the batch.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<UnreadableRow>,
+    /// How many more there are than are listed.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub more_unreadable: u32,
 }
 
 impl From<&Pick> for ReportedMatch {
@@ -112,11 +122,33 @@ pub(crate) struct Sources {
     ended: bool,
     /// The tracks that the user chose for rows.
     chosen: Picks,
+    /// On which lines of the export the rows of the source stand, if that is known.
+    lines: Vec<u32>,
+    /// The rows of the export that could not be read.
+    pub(crate) unreadable: Vec<UnreadableRow>,
+    /// How many more there are.
+    pub(crate) more_unreadable: u32,
 }
 
 impl Sources {
     /// Reads how far the batch is.
     pub(crate) async fn of(
+        client: &Client,
+        sync_id: &str,
+        described: &WorkflowExecutionDescription,
+    ) -> Result<Self, ToolError> {
+        let mut sources = Self::of_batch(client, sync_id, described).await?;
+        if let Some(imported) = batch_view::imported(described) {
+            let unreadable = |error| ToolError::engine_failed("read what was imported", &error);
+            sources.lines = imported.lines().map_err(unreadable)?;
+            sources.unreadable = imported.rows().map_err(unreadable)?;
+            let listed = u32::try_from(sources.unreadable.len()).unwrap_or(u32::MAX);
+            sources.more_unreadable = imported.unreadable.saturating_sub(listed);
+        }
+        Ok(sources)
+    }
+
+    async fn of_batch(
         client: &Client,
         sync_id: &str,
         described: &WorkflowExecutionDescription,
@@ -144,6 +176,9 @@ impl Sources {
                     .ok()
                     .flatten()
                     .unwrap_or_default(),
+                lines: Vec::new(),
+                unreadable: Vec::new(),
+                more_unreadable: 0,
             });
         }
         let (status, outcome) = match batch_view::outcome_of(client, sync_id).await? {
@@ -170,6 +205,9 @@ impl Sources {
             reversed: outcome.reversed,
             ended: true,
             chosen: outcome.chosen,
+            lines: Vec::new(),
+            unreadable: Vec::new(),
+            more_unreadable: 0,
         })
     }
 
@@ -290,8 +328,10 @@ impl Sources {
             isrc,
             ..
         } = row.source;
+        let place = (number as usize).checked_sub(1);
         ReportRow {
             row: number,
+            line: place.and_then(|place| self.lines.get(place).copied()),
             title,
             artist,
             album,
@@ -348,11 +388,17 @@ fn unpacked<T: Serialize + serde::de::DeserializeOwned>(
         .map_err(|error| ToolError::engine_failed("read the rows of the batch", &error))
 }
 
-/// The report as a table for a spreadsheet.
-pub(crate) fn as_csv(rows: &[ReportRow]) -> Result<String, csv::Error> {
+/// The report as a table for a spreadsheet. Rows that could not be read follow the others, as they are
+/// written.
+pub(crate) fn as_csv(
+    rows: &[ReportRow],
+    unreadable: &[UnreadableRow],
+    more_unreadable: u32,
+) -> Result<String, csv::Error> {
     let mut table = csv::Writer::from_writer(Vec::new());
     table.write_record([
         "row",
+        "line",
         "title",
         "artist",
         "album",
@@ -372,6 +418,7 @@ pub(crate) fn as_csv(rows: &[ReportRow]) -> Result<String, csv::Error> {
         let optional = |text: &Option<String>| text.clone().unwrap_or_default();
         let cells = [
             row.row.to_string(),
+            row.line.map(|line| line.to_string()).unwrap_or_default(),
             row.title.clone(),
             row.artist.clone(),
             optional(&row.album),
@@ -387,8 +434,27 @@ pub(crate) fn as_csv(rows: &[ReportRow]) -> Result<String, csv::Error> {
         ];
         table.write_record(cells.map(harmless))?;
     }
+    let line = |row: &UnreadableRow| (row.line.to_string(), row.text.clone(), row.reason.clone());
+    let more = (more_unreadable > 0).then(|| {
+        let reason = format!("{more_unreadable} more rows could not be read.");
+        (String::new(), String::new(), reason)
+    });
+    for (line, text, reason) in unreadable.iter().map(line).chain(more) {
+        let mut cells: [String; 14] = Default::default();
+        (cells[1], cells[2]) = (line, text);
+        (cells[6], cells[13]) = ("unreadable".to_owned(), reason);
+        table.write_record(cells.map(harmless))?;
+    }
     let bytes = table.into_inner().map_err(|error| error.into_error())?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the form that serde asks for"
+)]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 fn word(value: &impl Serialize) -> String {
@@ -412,6 +478,7 @@ mod tests {
     fn a_table_keeps_its_columns_and_holds_no_formula() {
         let row = ReportRow {
             row: 1,
+            line: Some(2),
             title: "=HYPERLINK(\"http://evil\"), \"quoted\"\nand more".into(),
             artist: "Tyler, The Creator".into(),
             album: None,
@@ -421,12 +488,25 @@ mod tests {
             candidates: Vec::new(),
             reason: None,
         };
-        let table = as_csv(&[row]).expect("a table");
+        let unreadable = UnreadableRow {
+            line: 3,
+            playlist: None,
+            text: "=1+1;;".into(),
+            reason: "It has no title.".into(),
+        };
+        let table = as_csv(&[row], &[unreadable], 7).expect("a table");
         let mut read = csv::Reader::from_reader(table.as_bytes());
         let rows: Vec<csv::StringRecord> = read.records().map(|row| row.expect("a row")).collect();
-        assert_eq!(rows.len(), 1);
-        assert!(rows[0][1].starts_with("'=HYPERLINK"), "{}", &rows[0][1]);
-        assert_eq!(&rows[0][2], "Tyler, The Creator");
-        assert_eq!(&rows[0][5], "not_found");
+        assert_eq!(rows.len(), 3);
+        assert_eq!((&rows[0][0], &rows[0][1]), ("1", "2"));
+        assert!(rows[0][2].starts_with("'=HYPERLINK"), "{}", &rows[0][2]);
+        assert_eq!(&rows[0][3], "Tyler, The Creator");
+        assert_eq!(&rows[0][6], "not_found");
+        assert_eq!((&rows[1][1], &rows[1][2]), ("3", "'=1+1;;"));
+        assert_eq!(
+            (&rows[1][6], &rows[1][13]),
+            ("unreadable", "It has no title.")
+        );
+        assert!(rows[2][13].starts_with("7 more"), "{}", &rows[2][13]);
     }
 }

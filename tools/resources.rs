@@ -91,7 +91,7 @@ async fn text(
     let sources = Sources::of(client, sync_id, described).await?;
     let rows = sources.whole(client, sync_id).await?;
     if mime == CSV {
-        return report::as_csv(&rows)
+        return report::as_csv(&rows, &sources.unreadable, sources.more_unreadable)
             .map_err(|error| ToolError::engine_failed("write the table", &error));
     }
     let report = Report {
@@ -99,6 +99,8 @@ async fn text(
         status: sources.status,
         counts: sources.counts,
         rows,
+        unreadable: sources.unreadable,
+        more_unreadable: sources.more_unreadable,
     };
     serde_json::to_string(&report)
         .map_err(|error| ToolError::engine_failed("write the report", &error))

@@ -266,5 +266,5 @@ async fn retry_batch(
         so_far: None,
         ..input
     };
-    sync_playlist::start(client, retry_id, again).await
+    sync_playlist::start(client, retry_id, again, None).await
 }

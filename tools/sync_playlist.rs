@@ -8,22 +8,26 @@ use rmcp::{
 };
 use schemars::JsonSchema;
 use segue_workflows::{
-    batch::{BatchInput, BatchOptions, OnAmbiguous, Target},
+    batch::{BatchInput, BatchOptions, Imported, OnAmbiguous, Target},
     batch_sync::{BatchSync, attributes_of},
     names,
     review::ReviewTerms,
     sync::SyncStatus,
+    track::SourceTrack,
 };
 use serde::Deserialize;
 use temporalio_client::{Client, WorkflowStartOptions};
+use temporalio_common::MemoValues;
 
 use crate::{
     Segue,
     answer::{Answer, Reply},
     args::Args,
+    batch_view,
     error::ToolError,
     playlist,
     rows::{self, Track},
+    source::{self, Source},
     text,
     view::SyncView,
     waiting,
@@ -47,9 +51,20 @@ pub(crate) enum Order {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Params {
-    /// The tracks, in order: up to 20000.
+    /// The tracks, in order: up to 20000. Or give export or file.
+    #[serde(default)]
     #[schemars(length(min = 1, max = 20_000))]
-    pub tracks: Vec<Track>,
+    pub tracks: Option<Vec<Track>>,
+    /// The text of a file that another program exported, unaltered: TuneMyMusic, Soundiiz, Exportify,
+    /// Roon, Apple Music (text or XML), M3U, JSON, any table with a heading, or lines "Artist - Title".
+    #[serde(default)]
+    pub export: Option<String>,
+    /// The absolute path of such a file, inside a folder that import_folders of the configuration allows.
+    #[serde(default)]
+    pub file: Option<String>,
+    /// Which playlist of an export with several: its name, or "*" for all, in the order of the file.
+    #[serde(default)]
+    pub source_playlist: Option<String>,
     /// The playlist to add them to: id, URI, URL, or the exact name. Or give create_playlist.
     #[serde(default)]
     pub playlist: Option<String>,
@@ -88,7 +103,8 @@ pub(crate) struct Params {
 #[tool_router(router = sync_playlist_router, vis = "pub(crate)")]
 impl Segue {
     /// Adds many songs to a Spotify playlist, in order and each exactly once: finds the right track for
-    /// each, leaves out what is there already, and reports every row. Answers at once with a sync_id;
+    /// each, leaves out what is there already, and reports every row. The songs are given one by one, or
+    /// as another program exported them. Answers at once with a sync_id;
     /// the work survives a closed chat, a restart and a rate limit. Use get_sync_progress with the
     /// sync_id to follow it.
     #[tool(
@@ -105,34 +121,42 @@ impl Segue {
     )]
     pub(crate) async fn sync_playlist(
         &self,
-        Args(params): Args<Params>,
+        Args(mut params): Args<Params>,
         context: RequestContext<RoleServer>,
     ) -> Result<Reply<SyncView>, ToolError> {
         let wait = waiting::seconds(params.wait_seconds)?;
-        let batch = checked(params, self.user_id(), self.match_threshold())?;
-        self.start_batch(batch, wait, &context).await
+        let source = params.source().read(self.import_folders()).await?;
+        let batch = checked(
+            params,
+            source.tracks,
+            self.user_id(),
+            self.match_threshold(),
+        )?;
+        self.start_batch(batch, source.imported, wait, &context)
+            .await
     }
 
     /// Starts a batch, and tells how far it has come in the time that the caller waits.
     pub(crate) async fn start_batch(
         &self,
         batch: BatchInput,
+        imported: Option<Imported>,
         wait: std::time::Duration,
         context: &RequestContext<RoleServer>,
     ) -> Result<Reply<SyncView>, ToolError> {
         let (rows, dry_run) = (batch.rows, batch.options.dry_run);
         let engine = self.engine().ready(context).await?;
         let sync_id = names::new_sync_id();
-        start(&engine.client, &sync_id, batch).await?;
+        start(&engine.client, &sync_id, batch, imported.as_ref()).await?;
         let client = &engine.client;
         let waited = waiting::for_sync_asking(client, context, self.user_id(), &sync_id, wait)
             .await
             .map_err(|error| error.after_start_of(&sync_id))?;
         let view = match waited.question {
             Some(question) => return Ok(Reply::Ask(question)),
-            None => waited.view,
+            None => batch_view::at_start(waited.view, rows, dry_run, imported.as_ref()),
         };
-        let sentence = match (view.is_ended(), dry_run) {
+        let mut sentence = match (view.is_ended(), dry_run) {
             (true, _) => view.message.clone(),
             (false, true) => format!(
                 "The preview of {rows} tracks has started as {sync_id}; nothing will be changed. \
@@ -143,6 +167,14 @@ impl Segue {
                  Call get_sync_progress with this sync_id to follow it."
             ),
         };
+        if let Some(imported) = imported.filter(|imported| imported.unreadable > 0) {
+            let first = imported.rows().unwrap_or_default();
+            sentence.push_str(&format!(
+                " {} rows of the export could not be read: {} The report lists them.",
+                imported.unreadable,
+                source::told(&first)
+            ));
+        }
         Ok(Reply::Answer(Answer {
             sentence: sentence + &engine.note(),
             data: view,
@@ -150,14 +182,32 @@ impl Segue {
     }
 }
 
-/// Starts the workflow of a batch.
+impl Params {
+    /// What they say of the source; it is taken out of them.
+    pub(crate) fn source(&mut self) -> Source {
+        Source {
+            tracks: self.tracks.take(),
+            export: self.export.take(),
+            file: self.file.take(),
+            playlist: self.source_playlist.take(),
+        }
+    }
+}
+
+/// Starts the workflow of a batch; `imported` is what is remembered of the export it was read from.
 pub(crate) async fn start(
     client: &Client,
     sync_id: &str,
     batch: BatchInput,
+    imported: Option<&Imported>,
 ) -> Result<(), ToolError> {
+    let mut memo = MemoValues::new();
+    if let Some(imported) = imported {
+        memo.insert(names::IMPORT_MEMO, imported.clone());
+    }
     let options = WorkflowStartOptions::new(names::SYNC_QUEUE, sync_id)
         .search_attributes(attributes_of(&batch, SyncStatus::Running))
+        .memo(memo)
         .build();
     match client.start_workflow(BatchSync::run, batch, options).await {
         Ok(_) => Ok(()),
@@ -165,9 +215,10 @@ pub(crate) async fn start(
     }
 }
 
-/// The batch that these arguments ask for.
+/// The batch that these arguments ask for, of the tracks of its source.
 pub(crate) fn checked(
     params: Params,
+    mut tracks: Vec<SourceTrack>,
     user_id: &str,
     default_threshold: f64,
 ) -> Result<BatchInput, ToolError> {
@@ -184,7 +235,6 @@ pub(crate) fn checked(
         ));
     }
     let match_threshold = rows::threshold(params.match_threshold, default_threshold)?;
-    let mut tracks = rows::checked(params.tracks)?;
     let reversed = params.order == Order::Reversed;
     if reversed {
         tracks.reverse();
@@ -237,8 +287,9 @@ mod tests {
         if call["tracks"].is_null() {
             call["tracks"] = json!([{"title": "Halo", "artist": "Beyoncé"}, {"title": "Clocks", "artist": "Coldplay"}]);
         }
-        let params = serde_json::from_value(call).expect("parameters");
-        checked(params, "local", 0.85)
+        let mut params: Params = serde_json::from_value(call).expect("parameters");
+        let source = params.source().read_at_once(&[])?;
+        checked(params, source.tracks, "local", 0.85)
     }
 
     #[test]
@@ -254,6 +305,10 @@ mod tests {
                 json!({"create_playlist": "x".repeat(101)}),
             ),
             ("tracks", json!({"playlist": "Mix", "tracks": []})),
+            (
+                "source_playlist",
+                json!({"playlist": "Mix", "source_playlist": "Mix"}),
+            ),
             (
                 "title",
                 json!({"playlist": "Mix", "tracks": [{"title": "", "artist": "x"}]}),

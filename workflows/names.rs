@@ -28,6 +28,10 @@ pub const PROGRESS_MEMO: &str = "progress";
 /// [`Picks`](crate::batch::Picks).
 pub const CHOSEN_MEMO: &str = "chosen";
 
+/// The key in a batch's memo under which it stands what is remembered of the export that it was read
+/// from: an [`Imported`](crate::batch::Imported).
+pub const IMPORT_MEMO: &str = "import";
+
 /// The key in a batch's memo under which it stands what became of the rows of a page.
 pub(crate) fn fates_memo(page: u32) -> String {
     format!("fates-{page}")

@@ -17,7 +17,7 @@ pub(super) async fn run(config: &Config, home: &Home) -> anyhow::Result<()> {
         Engine::new(engine),
         gate.clone(),
         config.user.clone(),
-        config.match_threshold,
+        config.tool_settings(),
     );
 
     // The client is answered while the engine still starts; a tool call waits for it.

@@ -16,6 +16,7 @@ mod demo;
 mod doctor;
 mod foreign_upstream;
 mod history_replay;
+mod imports;
 mod kills;
 mod lies;
 mod machines;

@@ -1,5 +1,6 @@
 //! The words of a batch: many tracks into one playlist.
 
+mod imported;
 mod known;
 mod packed;
 mod picks;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use temporalio_common::search_attributes::SearchAttributeUpdate;
 
 pub use self::{
+    imported::Imported,
     known::{Known, There},
     packed::{NotPacked, Packed},
     picks::Picks,

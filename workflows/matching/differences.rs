@@ -51,6 +51,7 @@ mod tests {
             album: Some("Hot Space".into()),
             duration_ms: Some(248_000),
             isrc: Some("GBUM71029622".into()),
+            ..SourceTrack::default()
         };
         let same = Candidate {
             title: "Under pressure".into(),
