@@ -169,6 +169,36 @@ async fn a_song_that_spotify_no_longer_has_fails_and_the_others_do_not() {
 }
 
 #[tokio::test]
+async fn a_long_export_is_still_known_by_its_lines_after_many_pages() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let any = &songs()[0];
+    // More than the pages of one run, so that the batch continues as new on the way.
+    let song = |n: usize| Track {
+        id: format!("{n:022}"),
+        name: format!("Tune of the day {n}"),
+        artists: vec!["The Almanac".to_owned()],
+        isrc: None,
+        ..any.clone()
+    };
+    let rows: Vec<Track> = (0..5_050).map(song).collect();
+    let export = exportify(&rows[..10]) + "broken\n" + &exportify(&rows[10..]);
+    let call = json!({"export": export});
+    let view = server.call("preview_sync", call).await.expect("accepted");
+    let id = view["sync_id"].as_str().expect("an id");
+    let view = ended(&server, id).await;
+    assert_eq!(view["batch"]["counts"]["would_add"], 5_050, "{view:#}");
+    assert_eq!(view["batch"]["import"]["unreadable"], 1, "{view:#}");
+    let told = report(&server, id).await;
+    let line = |row: usize| told["rows"][row - 1]["line"].as_u64();
+    // Behind the broken row stands the heading once more.
+    assert_eq!((line(1), line(10), line(11)), (Some(2), Some(11), Some(14)));
+    assert_eq!(line(5_050), Some(5_053));
+    assert_eq!(told["unreadable"][0]["line"], 12);
+    server.end().await.unwrap();
+}
+
+#[tokio::test]
 async fn of_a_file_with_several_playlists_one_or_all_are_taken() {
     let world = World::new().await;
     let server = world.serve().await;
