@@ -17,7 +17,7 @@ use temporalio_client::{
 use temporalio_sdk::workflow_replayer::{WorkflowReplayer, WorkflowReplayerOptions};
 
 use crate::{
-    batches::{rows, songs},
+    batches::{rows, songs, uri_of},
     support::{CLOCKS, World, ended, song, stands, start, start_batch, until},
 };
 
@@ -146,6 +146,11 @@ async fn walk_every_path() -> BTreeMap<String, Vec<u8>> {
         .await
         .unwrap();
     paths.push(("discarded", given_up));
+    let named = json!({"title": "Up", "artist": "Cardi B", "playlist": playlist,
+        "spotify_id": uri_of(&songs()[400])});
+    let given = start(&server, named).await;
+    ended(&server, &given).await;
+    paths.push(("given", given));
     server.call("list_playlists", json!({})).await.unwrap();
     server.end().await.unwrap();
 
