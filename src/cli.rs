@@ -89,6 +89,12 @@ pub struct Settings {
     /// Folder whose files a call may name for an import; may be given several times [default: none]
     #[arg(long = "import-folder", global = true, value_name = "DIR")]
     pub import_folders: Vec<PathBuf>,
+    /// How long a review waits for the user, such as 36h [default: 7d]
+    #[arg(long, global = true, value_name = "TIME")]
+    pub review_deadline: Option<String>,
+    /// What becomes of a track whose review was not answered by then [default: skip]
+    #[arg(long, global = true, value_parser = ["skip", "best"])]
+    pub at_review_deadline: Option<String>,
     /// Calls of the upstream that all workers make together in 30 s [default: 100]
     #[arg(long, global = true, value_name = "CALLS")]
     pub upstream_budget: Option<u32>,

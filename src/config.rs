@@ -12,6 +12,7 @@ use segue_spotify::auth::StorePolicy;
 use segue_workflows::{
     gate::{self, GateSettings},
     matching::DEFAULT_THRESHOLD,
+    review::{AtDeadline, ReviewTerms},
     upstream::{Endpoint, Profile, Upstream},
     worker::WorkerSettings,
 };
@@ -32,6 +33,10 @@ const DEFAULT_USER: &str = "local";
 const DEFAULT_LOG: &str = "warn,rmcp::service=off";
 /// Bytes of a user's name: what a search attribute holds.
 const LONGEST_USER: usize = 255;
+/// How long a review waits when nobody says.
+const DEFAULT_REVIEW: &str = "7d";
+/// The longest time that a review may wait, in seconds: a year.
+const LONGEST_REVIEW: u64 = 366 * 24 * 3600;
 /// The largest budget of calls in 30 s: far more than any upstream bears.
 const MOST_CALLS: u32 = 100_000;
 
@@ -54,6 +59,10 @@ pub struct Config {
     /// The folders whose files a call may name for an import, as absolute paths.
     #[serde(deserialize_with = "folders")]
     pub import_folders: Vec<PathBuf>,
+    /// How long a review waits for the user: a number with a unit, such as "7d" or "36h".
+    pub review_deadline: String,
+    /// What becomes of a track whose review was not answered by then: `skip` or `best`.
+    pub at_review_deadline: AtDeadline,
     /// Calls of the upstream that all workers of the engine make together in 30 s.
     pub upstream_budget: u32,
     /// Failures of the upstream in a row after which nobody calls it for a while.
@@ -80,6 +89,8 @@ impl Default for Config {
             engine_cache: None,
             match_threshold: DEFAULT_THRESHOLD,
             import_folders: Vec::new(),
+            review_deadline: DEFAULT_REVIEW.to_owned(),
+            at_review_deadline: AtDeadline::default(),
             upstream_budget: gate::DEFAULT_CALLS_PER_WINDOW,
             breaker_failures: gate::DEFAULT_FAILURES,
             canary: 1.0,
@@ -142,6 +153,8 @@ impl Config {
             .set_override_option("engine_cache", path(&flags.engine_cache)?)?
             .set_override_option("match_threshold", flags.match_threshold)?
             .set_override_option("import_folders", paths(&flags.import_folders)?)?
+            .set_override_option("review_deadline", flags.review_deadline.clone())?
+            .set_override_option("at_review_deadline", flags.at_review_deadline.clone())?
             .set_override_option("upstream_budget", flags.upstream_budget)?
             .set_override_option("breaker_failures", flags.breaker_failures)?
             .set_override_option("canary", flags.canary)?
@@ -167,6 +180,7 @@ impl Config {
         if let Some(folder) = self.import_folders.iter().find(|f| !f.is_absolute()) {
             bail!("import_folders has {folder:?}; it must be an absolute path");
         }
+        review_seconds(&self.review_deadline)?;
         if !(1..=MOST_CALLS).contains(&self.upstream_budget) {
             bail!(
                 "upstream_budget is {}; it must be from 1 to {MOST_CALLS} calls in 30 s",
@@ -221,6 +235,11 @@ impl Config {
         segue_tools::Settings {
             match_threshold: self.match_threshold,
             import_folders: self.import_folders.clone(),
+            review: ReviewTerms {
+                // What cannot be read was refused when the configuration was.
+                seconds: review_seconds(&self.review_deadline).unwrap_or_default(),
+                at_deadline: self.at_review_deadline,
+            },
         }
     }
 
@@ -276,6 +295,23 @@ impl Config {
             args: vec!["spotify".to_owned()],
             env,
         })
+    }
+}
+
+/// The time that a review has, in seconds; a day is 24 hours.
+fn review_seconds(text: &str) -> anyhow::Result<u64> {
+    let span: Option<jiff::Span> = text.parse().ok();
+    let time = span.and_then(|span| {
+        let days = jiff::SpanRelativeTo::days_are_24_hours();
+        span.to_duration(days).ok()
+    });
+    let seconds = time.and_then(|time| u64::try_from(time.as_secs()).ok());
+    match seconds {
+        Some(seconds @ 1..=LONGEST_REVIEW) => Ok(seconds),
+        _ => bail!(
+            "review_deadline is {text:?}; it must be a number with a unit, such as \"7d\" or \"36h\", \
+             from a second to a year"
+        ),
     }
 }
 
@@ -443,6 +479,10 @@ mod tests {
             ("import_folders = ['music']", "import_folders"),
             ("import_folders = [5]", "import_folders"),
             ("import_folders = 5", "import_folders"),
+            ("review_deadline = 'soon'", "review_deadline"),
+            ("review_deadline = '0s'", "review_deadline"),
+            ("review_deadline = '2y'", "review_deadline"),
+            ("at_review_deadline = 'ask'", "at_review_deadline"),
             ("upstream = \"uvx 'open\"", "upstream"),
             ("upstream_profile = 'nobody'", "upstream_profile"),
             ("user = ' '", "user"),
@@ -484,6 +524,14 @@ mod tests {
             ["/flag"].map(PathBuf::from)
         );
         assert!(folders(&Settings::default(), "", &[]).is_empty());
+    }
+
+    #[test]
+    fn a_review_waits_as_long_as_is_said() {
+        for (file, seconds) in [("", 604_800), ("review_deadline = '36h'", 129_600)] {
+            let config = read(&Settings::default(), file, &[]).expect("readable");
+            assert_eq!(config.tool_settings().review.seconds, seconds);
+        }
     }
 
     #[test]

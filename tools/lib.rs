@@ -16,6 +16,7 @@ mod engine;
 mod error;
 mod import_file;
 mod playlist;
+mod previewed;
 mod report;
 mod resources;
 mod review_view;
@@ -60,7 +61,7 @@ use rmcp::{
     service::RequestContext,
     tool_handler,
 };
-use segue_workflows::{gate::Gate, matching::DEFAULT_THRESHOLD};
+use segue_workflows::{gate::Gate, matching::DEFAULT_THRESHOLD, review::ReviewTerms};
 
 pub use self::{
     engine::{Engine, EngineState},
@@ -100,6 +101,8 @@ pub struct Settings {
     /// The folders whose files a call may name for an import, as absolute paths. For a client on the
     /// same machine alone: a server that others reach over a network gets none.
     pub import_folders: Vec<PathBuf>,
+    /// How long the user has for a review, and what happens then.
+    pub review: ReviewTerms,
 }
 
 impl Default for Settings {
@@ -107,6 +110,7 @@ impl Default for Settings {
         Self {
             match_threshold: DEFAULT_THRESHOLD,
             import_folders: Vec::new(),
+            review: ReviewTerms::default(),
         }
     }
 }
@@ -165,6 +169,10 @@ impl Segue {
 
     pub(crate) fn match_threshold(&self) -> f64 {
         self.settings.match_threshold
+    }
+
+    pub(crate) fn review_terms(&self) -> ReviewTerms {
+        self.settings.review
     }
 
     pub(crate) fn import_folders(&self) -> &[PathBuf] {

@@ -60,7 +60,8 @@ pub(crate) struct Params {
 impl Segue {
     /// Searches and matches many songs and changes nothing: tells which would be added to the playlist,
     /// which are there already, and which have no certain match. Answers at once with a sync_id; use
-    /// get_sync_progress to see the counts, and its page parameter to see the rows.
+    /// get_sync_progress to see the counts, and its page parameter to see the rows. sync_playlist takes
+    /// over what was found if the sync_id is given as from_preview.
     #[tool(
         title = "Preview a batch",
         input_schema = schema_for_type::<Params>(),
@@ -95,6 +96,7 @@ impl Segue {
             export: None,
             file: None,
             source_playlist: None,
+            from_preview: None,
             playlist: params.playlist,
             create_playlist: new,
             on_ambiguous: params.on_ambiguous,

@@ -357,7 +357,11 @@ fn uncertain(picks: &[Pick]) -> String {
     }
 }
 
-async fn rows_of(client: &Client, sync_id: &str, page: u32) -> Result<Vec<Row>, ToolError> {
+pub(crate) async fn rows_of(
+    client: &Client,
+    sync_id: &str,
+    page: u32,
+) -> Result<Vec<Row>, ToolError> {
     let handle = client.get_workflow_handle::<BatchPage>(names::page_id(sync_id, page));
     let found = handle
         .get_result(WorkflowGetResultOptions::default())

@@ -25,7 +25,7 @@ use crate::{
     args::Args,
     batch_view,
     error::ToolError,
-    playlist,
+    playlist, previewed,
     rows::{self, Track},
     source::{self, Source},
     text,
@@ -65,6 +65,10 @@ pub(crate) struct Params {
     /// Which playlist of an export with several: its name, or "*" for all, in the order of the file.
     #[serde(default)]
     pub source_playlist: Option<String>,
+    /// The sync_id of a preview that has ended, in place of a source: its tracks and what it found for
+    /// them are taken over, and nothing is searched again. Its playlist is meant unless another is given.
+    #[serde(default)]
+    pub from_preview: Option<String>,
     /// The playlist to add them to: id, URI, URL, or the exact name. Or give create_playlist.
     #[serde(default)]
     pub playlist: Option<String>,
@@ -125,6 +129,13 @@ impl Segue {
         context: RequestContext<RoleServer>,
     ) -> Result<Reply<SyncView>, ToolError> {
         let wait = waiting::seconds(params.wait_seconds)?;
+        if let Some(preview_id) = params.from_preview.take() {
+            let engine = self.engine().ready(&context).await?;
+            let client = &engine.client;
+            let (batch, imported) =
+                previewed::taken_over(client, self.user_id(), &preview_id, params).await?;
+            return self.start_batch(batch, imported, wait, &context).await;
+        }
         let source = params.source().read(self.import_folders()).await?;
         let batch = checked(
             params,
@@ -139,11 +150,12 @@ impl Segue {
     /// Starts a batch, and tells how far it has come in the time that the caller waits.
     pub(crate) async fn start_batch(
         &self,
-        batch: BatchInput,
+        mut batch: BatchInput,
         imported: Option<Imported>,
         wait: std::time::Duration,
         context: &RequestContext<RoleServer>,
     ) -> Result<Reply<SyncView>, ToolError> {
+        batch.options.review = self.review_terms();
         let (rows, dry_run) = (batch.rows, batch.options.dry_run);
         let engine = self.engine().ready(context).await?;
         let sync_id = names::new_sync_id();
@@ -226,17 +238,18 @@ pub(crate) fn checked(
         params.playlist.as_deref(),
         params.create_playlist.as_deref(),
     )?;
-    if params.atomic && params.add_duplicates {
-        return Err(ToolError::invalid(
-            "atomic",
-            "does not go together with add_duplicates: to take out what was added, Spotify takes out \
-             every copy of a track, also one that was there before",
-            "one of the two",
-        ));
-    }
     let match_threshold = rows::threshold(params.match_threshold, default_threshold)?;
-    let reversed = params.order == Order::Reversed;
-    if reversed {
+    let options = BatchOptions {
+        match_threshold,
+        on_ambiguous: params.on_ambiguous,
+        atomic: params.atomic,
+        add_duplicates: params.add_duplicates,
+        dry_run: params.dry_run,
+        reversed: params.order == Order::Reversed,
+        review: ReviewTerms::default(),
+    };
+    can_be_undone(&options)?;
+    if options.reversed {
         tracks.reverse();
     }
     Ok(BatchInput {
@@ -244,23 +257,28 @@ pub(crate) fn checked(
         target,
         rows: u32::try_from(tracks.len()).unwrap_or(u32::MAX),
         pages: rows::paged(&tracks)?,
-        options: BatchOptions {
-            match_threshold,
-            on_ambiguous: params.on_ambiguous,
-            atomic: params.atomic,
-            add_duplicates: params.add_duplicates,
-            dry_run: params.dry_run,
-            reversed,
-            review: ReviewTerms::default(),
-        },
+        options,
         retry_of: None,
         from_preview: None,
         so_far: None,
     })
 }
 
+/// Refuses all or nothing where nothing could not be had again.
+pub(crate) fn can_be_undone(options: &BatchOptions) -> Result<(), ToolError> {
+    match options.atomic && options.add_duplicates {
+        true => Err(ToolError::invalid(
+            "atomic",
+            "does not go together with add_duplicates: to take out what was added, Spotify takes out \
+             every copy of a track, also one that was there before",
+            "one of the two",
+        )),
+        false => Ok(()),
+    }
+}
+
 /// Where the tracks are to go.
-fn target(playlist: Option<&str>, new: Option<&str>) -> Result<Target, ToolError> {
+pub(crate) fn target(playlist: Option<&str>, new: Option<&str>) -> Result<Target, ToolError> {
     let allowed = "either playlist or create_playlist";
     match (
         playlist,

@@ -89,7 +89,10 @@ impl Segue {
         context: RequestContext<RoleServer>,
     ) -> Result<Reply<SyncView>, ToolError> {
         let wait = waiting::seconds(params.wait_seconds)?;
-        let sync = checked(params, self.user_id(), self.match_threshold())?;
+        let sync = SyncInput {
+            review: self.review_terms(),
+            ..checked(params, self.user_id(), self.match_threshold())?
+        };
         let engine = self.engine().ready(&context).await?;
         let sync_id = names::new_sync_id();
         start(&engine.client, &sync_id, sync).await?;
