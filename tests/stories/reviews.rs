@@ -1,10 +1,11 @@
 //! "Ask me when you are not sure." A match that is too uncertain waits for the user's word.
 
 use segue::client::Server;
+use segue_spotify::sim::catalog::Track;
 use serde_json::{Value, json};
 
 use crate::{
-    batches::{rows, songs, uri_of},
+    batches::{exported, songs, uri_of},
     support::{CLOCKS, World, ended, stands, start, start_batch, until},
 };
 
@@ -198,18 +199,16 @@ async fn somebody_elses_review_and_answer_are_as_unknown_as_none() {
     assert!(refused.to_string().contains("unknown_answer"), "{refused}");
 }
 
-/// A batch whose second and fourth row are uncertain.
-fn batch(songs: &[segue_spotify::sim::catalog::Track], playlist: &str) -> Value {
-    let mut tracks = rows(songs);
-    for (place, title) in [(1, "Clockz"), (3, "Yelow")] {
-        tracks.insert(place, json!({"title": title, "artist": "Coldplay"}));
+/// A batch whose second and fourth row are uncertain, and the others certain by their ISRCs.
+fn batch(songs: &[Track], playlist: &str) -> Value {
+    let mut tracks: Vec<Value> = songs.iter().map(|song| exported((0, song))).collect();
+    for (place, title, artist) in [(1, "Clockz", "Coldplay"), (3, "No Surprizes", "Radiohead")] {
+        tracks.insert(place, json!({"title": title, "artist": artist}));
     }
-    json!({"tracks": tracks, "playlist": playlist, "on_ambiguous": "review", "match_threshold": 0.99})
-}
-
-/// Songs that are found for certain, whatever the threshold.
-fn certain(count: usize) -> Vec<segue_spotify::sim::catalog::Track> {
-    songs().into_iter().step_by(2).take(count).collect()
+    json!({
+        "tracks": tracks, "playlist": playlist,
+        "match_threshold": 1.0, "on_ambiguous": "review",
+    })
 }
 
 #[tokio::test]
@@ -217,14 +216,8 @@ async fn in_a_batch_the_others_go_on_and_what_is_answered_goes_in_behind_them() 
     let world = World::new().await;
     let server = world.serve().await;
     let playlist = world.empty();
-    let songs = certain(4);
-    let mut call = batch(&songs, playlist);
-    for row in call["tracks"].as_array_mut().unwrap() {
-        let known = songs.iter().find(|song| row["title"] == song.name.as_str());
-        if let Some(known) = known {
-            row["isrc"] = json!(known.isrc);
-        }
-    }
+    let songs = &songs()[..4];
+    let call = batch(songs, playlist);
     let id = start_batch(&server, call.clone()).await;
     let view = stands(&server, &id, "waiting_for_review").await;
     let counts = &view["batch"]["counts"];
@@ -249,9 +242,19 @@ async fn in_a_batch_the_others_go_on_and_what_is_answered_goes_in_behind_them() 
     .await
     .unwrap();
     expected.push(CLOCKS.2.to_owned());
-    until("it is in", async || world.in_playlist(playlist) == expected).await;
     let page = json!({"sync_id": id, "page": 1});
-    let page = server.call("get_sync_progress", page).await.unwrap();
+    let rows = async || {
+        server
+            .call("get_sync_progress", page.clone())
+            .await
+            .unwrap()
+    };
+    until("it is in", async || {
+        rows().await["batch"]["rows"][1]["outcome"] == "added"
+    })
+    .await;
+    assert_eq!(world.in_playlist(playlist), expected);
+    let page = rows().await;
     let row = &page["batch"]["rows"][1];
     assert_eq!(
         (&row["outcome"], &row["matched"]["match_method"]),
@@ -261,9 +264,11 @@ async fn in_a_batch_the_others_go_on_and_what_is_answered_goes_in_behind_them() 
     assert_eq!(page["batch"]["rows"][3]["outcome"], "waiting_for_review");
 
     // A track that was not among the candidates, by its link.
-    let other = songs_of_another_artist();
+    let other = a_song_of_another_artist();
     let link = format!("https://open.spotify.com/track/{}?si=0", other.id);
-    choose(&server, by_title("Yelow"), &link).await.unwrap();
+    choose(&server, by_title("No Surprizes"), &link)
+        .await
+        .unwrap();
     expected.push(uri_of(&other));
     let done = ended(&server, &id).await;
     assert_eq!(
@@ -281,7 +286,7 @@ async fn in_a_batch_the_others_go_on_and_what_is_answered_goes_in_behind_them() 
     assert_eq!(world.asked("add_items").len(), asked);
 }
 
-fn songs_of_another_artist() -> segue_spotify::sim::catalog::Track {
+fn a_song_of_another_artist() -> Track {
     let mut all = songs().into_iter().rev();
     all.find(|song| !song.artists.iter().any(|artist| artist == "Coldplay"))
         .unwrap()
@@ -292,7 +297,7 @@ async fn a_batch_that_is_cancelled_takes_its_questions_back() {
     let world = World::new().await;
     let server = world.serve().await;
     let playlist = world.empty();
-    let id = start_batch(&server, batch(&certain(2), playlist)).await;
+    let id = start_batch(&server, batch(&songs()[..2], playlist)).await;
     stands(&server, &id, "waiting_for_review").await;
     let there = world.in_playlist(playlist);
     reviews_open(&server, &id, 2).await;

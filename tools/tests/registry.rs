@@ -20,13 +20,17 @@ fn names_are_unique_and_descriptions_say_what_for() {
         names.into_iter().collect::<Vec<_>>(),
         [
             "cancel_sync",
+            "forget_answer",
             "get_health",
             "get_sync_progress",
+            "list_answers",
             "list_playlists",
+            "list_reviews",
             "list_syncs",
             "preview_sync",
             "reset_circuit",
             "retry_failed",
+            "review_match",
             "sync_playlist",
             "sync_track"
         ]
