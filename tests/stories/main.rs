@@ -24,6 +24,7 @@ mod manifest;
 mod matching_quality;
 mod one_song;
 mod outage;
+mod previews;
 mod protocol;
 mod python_client;
 mod rate_limit;

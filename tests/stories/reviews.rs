@@ -311,3 +311,44 @@ async fn a_batch_that_is_cancelled_takes_its_questions_back() {
     assert!(reviews_open(&server, &id, 0).await.is_empty());
     assert_eq!(world.in_playlist(playlist), there, "what is in stays");
 }
+
+#[tokio::test]
+async fn nobody_answers_before_the_deadline() {
+    let world = World::new().await;
+    let serve = async |then: &str| {
+        let launch = world
+            .launch()
+            .with("SEGUE_REVIEW_DEADLINE", "2s")
+            .with("SEGUE_AT_REVIEW_DEADLINE", then);
+        Server::start(&launch).await.expect("the server starts")
+    };
+    let server = serve("skip").await;
+    let id = start(&server, unsure(world.empty())).await;
+    let done = ended(&server, &id).await;
+    assert_eq!(
+        (&done["status"], &done["success"]),
+        (&json!("completed"), &json!(false)),
+        "{done:#}"
+    );
+    let message = done["message"].as_str().unwrap();
+    assert!(message.contains("deadline"), "{message}");
+    assert!(world.in_playlist(world.empty()).is_empty());
+    let late = json!({"review_id": format!("review-{id}"), "choice": "1"});
+    let late = server.call("review_match", late).await;
+    let late = late.expect_err("too late").to_string();
+    assert!(late.contains("deadline was over"), "{late}");
+
+    // Nobody said it, so it is not remembered; and of a batch the rest is not held up.
+    server.end().await.unwrap();
+    let server = serve("best").await;
+    let id = start_batch(&server, batch(&songs()[..2], world.empty())).await;
+    let done = ended(&server, &id).await;
+    assert_eq!(
+        (&done["success"], &done["batch"]["counts"]["added"]),
+        (&json!(true), &json!(4)),
+        "{done:#}"
+    );
+    assert!(world.in_playlist(world.empty()).contains(&CLOCKS.2.into()));
+    let answers = server.call("list_answers", json!({})).await.unwrap();
+    assert_eq!(answers["answers"], json!([]));
+}
