@@ -188,7 +188,7 @@ pub(crate) async fn resumed(
     };
     let asked = request.arguments.take().unwrap_or_default();
     let mut arguments = JsonObject::from_iter([("sync_id".to_owned(), Value::from(sync_id))]);
-    // Who does not answer is not asked again by this call.
+    // Who closes the question wants to be left alone.
     if let Some(wait) = asked.get("wait_seconds").filter(|_| answered_all) {
         arguments.insert("wait_seconds".to_owned(), wait.clone());
     }

@@ -76,7 +76,7 @@ pub(crate) async fn for_sync(
 }
 
 /// The same, and what comes to wait for the user's word meanwhile is asked in place, if the client can
-/// do that. Who does not answer is not asked again by this call.
+/// do that. Who does not answer is not asked again by this call, which then waits no longer.
 pub(crate) async fn for_sync_asking(
     client: &Client,
     context: &RequestContext<RoleServer>,
@@ -102,7 +102,7 @@ async fn wait_for(
     user_id: &str,
     sync_id: &str,
     wait: Duration,
-    mut asks: bool,
+    asks: bool,
 ) -> Result<Waited, ToolError> {
     let until = Instant::now() + wait;
     let handle = client.get_workflow_handle::<MusicSync>(sync_id);
@@ -128,7 +128,13 @@ async fn wait_for(
                     Asked::Answer(answer) => {
                         review_match::deliver(client, review, answer).await?;
                     }
-                    _ => asks = false,
+                    // Who closes the question wants to be left alone.
+                    _ => {
+                        return Ok(Waited {
+                            view,
+                            question: None,
+                        });
+                    }
                 }
                 continue;
             }

@@ -8,6 +8,10 @@ use tokio::process::Command;
 use crate::support::{CLOCKS, PROGRAM, World, engine_cache};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/python/story.py");
+const ELICITATION: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/tests/clients/python/elicitation.py"
+);
 const REQUIREMENTS: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/tests/clients/python/requirements.txt"
@@ -66,4 +70,30 @@ async fn the_official_python_sdk_syncs_polls_cancels_and_retries() {
         "{there:?}"
     );
     assert_eq!(there.len(), 2, "Clocks and Kids: {there:?}");
+}
+
+/// Asks a user through a client that connects so.
+async fn asked_in_place(mode: &str) {
+    let python = python().await;
+    let world = World::new().await;
+    let launch = Launch::new(
+        python,
+        world.home.path(),
+        &engine_cache(),
+        world.sim.ready(),
+    );
+    let script = [ELICITATION, PROGRAM, world.empty(), mode];
+    let told = run(&mut launch.command(&script).unwrap()).await;
+    assert!(told.contains("\"the end\""), "{told}");
+    assert_eq!(world.in_playlist(world.empty()).len(), 2, "{told}");
+}
+
+#[tokio::test]
+async fn a_user_is_asked_in_place_by_a_client_of_the_first_era() {
+    asked_in_place("legacy").await;
+}
+
+#[tokio::test]
+async fn a_user_is_asked_in_place_by_a_client_of_2026() {
+    asked_in_place("2026-07-28").await;
 }
