@@ -8,7 +8,7 @@ use segue::client::Server;
 use segue_workflows::{
     batch_page::BatchPage, batch_sync::BatchSync, call_budget::CallBudget, dead_letter::DeadLetter,
     music_sync::MusicSync, place_page::PlacePage, place_track::PlaceTrack,
-    playlist_reading::PlaylistReading,
+    playlist_reading::PlaylistReading, remembered_answer::RememberedAnswer, review::Review,
 };
 use serde_json::json;
 use temporalio_client::{
@@ -18,6 +18,7 @@ use temporalio_sdk::workflow_replayer::{WorkflowReplayer, WorkflowReplayerOption
 
 use crate::{
     batches::{rows, songs, uri_of},
+    reviews::{batch as unsure_batch, choose, reviews_open, the_review, unsure},
     support::{CLOCKS, World, ended, song, stands, start, start_batch, until},
 };
 
@@ -35,6 +36,8 @@ fn replayer() -> WorkflowReplayer {
         .and_then(|options| options.register_workflow::<BatchSync>())
         .and_then(|options| options.register_workflow::<BatchPage>())
         .and_then(|options| options.register_workflow::<PlacePage>())
+        .and_then(|options| options.register_workflow::<Review>())
+        .and_then(|options| options.register_workflow::<RememberedAnswer>())
         .unwrap()
         .build();
     WorkflowReplayer::new(options).unwrap()
@@ -155,6 +158,7 @@ async fn walk_every_path() -> BTreeMap<String, Vec<u8>> {
     server.end().await.unwrap();
 
     paths.extend(walk_the_batches(&world).await);
+    paths.extend(walk_the_reviews(&world).await);
     paths.extend(walk_the_waits(&world).await);
     let server = world.serve().await;
     let histories = export(&world, &paths).await;
@@ -233,6 +237,57 @@ async fn walk_the_batches(world: &World) -> Vec<(&'static str, String)> {
         ("two_pages", added),
         ("dry_run", looked),
         ("taken_back", taken_back),
+    ]
+}
+
+/// A song and a batch about which the user is asked, an answer that is forgotten, a question that is
+/// taken back, and a batch that takes over what a preview found.
+async fn walk_the_reviews(world: &World) -> Vec<(&'static str, String)> {
+    let server = world.serve().await;
+    let playlist = world.empty();
+    let asked = start(&server, unsure(playlist)).await;
+    choose(&server, &the_review(&server, &asked).await, "1")
+        .await
+        .unwrap();
+    ended(&server, &asked).await;
+    let remembered = start(&server, unsure(playlist)).await;
+    ended(&server, &remembered).await;
+    let answers = server.call("list_answers", json!({})).await.unwrap();
+    let answer = json!({"answer_id": answers["answers"][0]["answer_id"]});
+    server.call("forget_answer", answer).await.unwrap();
+
+    let songs = songs();
+    let unsure_rows = unsure_batch(&songs[500..502], playlist);
+    let asked_batch = start_batch(&server, unsure_rows.clone()).await;
+    for review in reviews_open(&server, &asked_batch, 2).await {
+        choose(&server, &review, "none").await.unwrap();
+    }
+    ended(&server, &asked_batch).await;
+    let answers = server.call("list_answers", json!({})).await.unwrap();
+    for answer in answers["answers"].as_array().unwrap() {
+        let answer = json!({"answer_id": answer["answer_id"]});
+        server.call("forget_answer", answer).await.unwrap();
+    }
+    let withdrawn = start_batch(&server, unsure_rows).await;
+    reviews_open(&server, &withdrawn, 2).await;
+    let cancel = json!({"sync_id": withdrawn, "wait_seconds": 20});
+    server.call("cancel_sync", cancel).await.unwrap();
+    reviews_open(&server, &withdrawn, 0).await;
+
+    let preview = json!({"tracks": rows(&songs[510..520]), "playlist": playlist});
+    let preview = server.call("preview_sync", preview).await.unwrap();
+    let preview = preview["sync_id"].as_str().unwrap().to_owned();
+    ended(&server, &preview).await;
+    let previewed = start_batch(&server, json!({"from_preview": preview})).await;
+    ended(&server, &previewed).await;
+    server.end().await.unwrap();
+    vec![
+        ("asked", asked),
+        ("remembered", remembered),
+        ("asked_batch", asked_batch),
+        ("withdrawn", withdrawn),
+        ("preview", preview),
+        ("previewed", previewed),
     ]
 }
 
@@ -320,6 +375,8 @@ async fn today_s_histories_replay_and_every_path_has_been_recorded() {
         "BatchSync",
         "BatchPage",
         "PlacePage",
+        "Review",
+        "RememberedAnswer",
     ] {
         assert!(
             histories.keys().any(|name| name.starts_with(workflow)),

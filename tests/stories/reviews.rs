@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// A song that is there, spelt so that nobody can be sure, when all must be exact.
-fn unsure(playlist: &str) -> Value {
+pub(crate) fn unsure(playlist: &str) -> Value {
     json!({
         "title": "Clockz", "artist": "Coldplay", "playlist": playlist,
         "match_threshold": 1.0, "on_ambiguous": "review",
@@ -26,7 +26,7 @@ async fn reviews(server: &Server, sync_id: &str) -> Vec<Value> {
 }
 
 /// Waits until so many reviews of a sync are open, and gives them.
-async fn reviews_open(server: &Server, sync_id: &str, count: usize) -> Vec<Value> {
+pub(crate) async fn reviews_open(server: &Server, sync_id: &str, count: usize) -> Vec<Value> {
     until(&format!("{count} reviews"), async || {
         reviews(server, sync_id).await.len() == count
     })
@@ -34,12 +34,12 @@ async fn reviews_open(server: &Server, sync_id: &str, count: usize) -> Vec<Value
     reviews(server, sync_id).await
 }
 
-async fn the_review(server: &Server, sync_id: &str) -> Value {
+pub(crate) async fn the_review(server: &Server, sync_id: &str) -> Value {
     reviews_open(server, sync_id, 1).await.remove(0)
 }
 
 /// Answers a review.
-async fn choose(server: &Server, review: &Value, choice: &str) -> anyhow::Result<Value> {
+pub(crate) async fn choose(server: &Server, review: &Value, choice: &str) -> anyhow::Result<Value> {
     let call = json!({"review_id": review["review_id"], "choice": choice});
     server.call("review_match", call).await
 }
@@ -200,7 +200,7 @@ async fn somebody_elses_review_and_answer_are_as_unknown_as_none() {
 }
 
 /// A batch whose second and fourth row are uncertain, and the others certain by their ISRCs.
-fn batch(songs: &[Track], playlist: &str) -> Value {
+pub(crate) fn batch(songs: &[Track], playlist: &str) -> Value {
     let mut tracks: Vec<Value> = songs.iter().map(|song| exported((0, song))).collect();
     for (place, title, artist) in [(1, "Clockz", "Coldplay"), (3, "No Surprizes", "Radiohead")] {
         tracks.insert(place, json!({"title": title, "artist": artist}));
