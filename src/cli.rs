@@ -116,6 +116,18 @@ pub struct Settings {
     /// Where the Spotify sign-in is kept
     #[arg(long, global = true, value_enum)]
     pub token_store: Option<TokenStorePlace>,
+    /// The model that decides between close matches, at OPENAI_BASE_URL with OPENAI_API_KEY
+    #[arg(long, global = true, value_name = "NAME")]
+    pub model: Option<String>,
+    /// Seconds that a whole answer of the model may take [default: 110]
+    #[arg(long, global = true, value_name = "SECONDS")]
+    pub model_timeout_seconds: Option<u64>,
+    /// Tokens of the model that one sync may use [default: 200000]
+    #[arg(long, global = true, value_name = "TOKENS")]
+    pub model_tokens_per_sync: Option<u64>,
+    /// Tokens of the model that one user's syncs may use in a day [default: 2000000]
+    #[arg(long, global = true, value_name = "TOKENS")]
+    pub model_tokens_per_day: Option<u64>,
 }
 
 /// The form of the log.

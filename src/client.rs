@@ -29,7 +29,7 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(90);
 const END_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Variables that would lead the server away from the parts that it is given here.
-const LEADING_ASTRAY: [&str; 3] = ["SEGUE_", "SPOTIFY_", "TEMPORAL_"];
+const LEADING_ASTRAY: [&str; 4] = ["OPENAI_", "SEGUE_", "SPOTIFY_", "TEMPORAL_"];
 
 /// How a server is started.
 #[derive(Debug, Clone)]

@@ -4,16 +4,19 @@ use std::{
     collections::BTreeSet,
     fmt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::{Context, anyhow, bail};
 use config::{Environment, File, FileFormat, Source};
+use secrecy::SecretString;
 use segue_spotify::auth::StorePolicy;
 use segue_workflows::{
     gate::{self, GateSettings},
     matching::DEFAULT_THRESHOLD,
+    model::{self, Model, ModelSettings},
     review::{AtDeadline, ReviewTerms},
-    upstream::{Endpoint, Profile, Upstream},
+    upstream::{Endpoint, Profile, Upstream, clean},
     worker::WorkerSettings,
 };
 use serde::{
@@ -37,6 +40,8 @@ const LONGEST_USER: usize = 255;
 const DEFAULT_REVIEW: &str = "7d";
 /// The longest time that a review may wait, in seconds: a year.
 const LONGEST_REVIEW: u64 = 366 * 24 * 3600;
+/// Bytes of a model's name.
+const LONGEST_MODEL: usize = 200;
 /// The largest budget of calls in 30 s: far more than any upstream bears.
 const MOST_CALLS: u32 = 100_000;
 
@@ -77,6 +82,14 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Where the Spotify sign-in is kept.
     pub token_store: TokenStorePlace,
+    /// The name of the model that decides between close matches. Unset: there is none.
+    pub model: Option<String>,
+    /// Seconds that a whole answer of the model may take.
+    pub model_timeout_seconds: u64,
+    /// Tokens of the model that one sync may use.
+    pub model_tokens_per_sync: u64,
+    /// Tokens of the model that one user's syncs may use in a day, by UTC.
+    pub model_tokens_per_day: u64,
 }
 
 impl Default for Config {
@@ -98,6 +111,10 @@ impl Default for Config {
             log: DEFAULT_LOG.to_owned(),
             log_format: LogFormat::default(),
             token_store: TokenStorePlace::default(),
+            model: None,
+            model_timeout_seconds: model::LONGEST_ANSWER_SECONDS,
+            model_tokens_per_sync: model::DEFAULT_TOKENS_PER_SYNC,
+            model_tokens_per_day: model::DEFAULT_TOKENS_PER_DAY,
         }
     }
 }
@@ -162,6 +179,10 @@ impl Config {
             .set_override_option("log", flags.log.clone())?
             .set_override_option("log_format", flags.log_format.map(name_of))?
             .set_override_option("token_store", flags.token_store.map(name_of))?
+            .set_override_option("model", flags.model.clone())?
+            .set_override_option("model_timeout_seconds", flags.model_timeout_seconds)?
+            .set_override_option("model_tokens_per_sync", flags.model_tokens_per_sync)?
+            .set_override_option("model_tokens_per_day", flags.model_tokens_per_day)?
             .build()
             .with_context(unreadable)?;
         let config: Self = sources
@@ -186,6 +207,24 @@ impl Config {
                 "upstream_budget is {}; it must be from 1 to {MOST_CALLS} calls in 30 s",
                 self.upstream_budget
             );
+        }
+        if !(1..=model::LONGEST_ANSWER_SECONDS).contains(&self.model_timeout_seconds) {
+            bail!(
+                "model_timeout_seconds is {}; it must be from 1 to {}",
+                self.model_timeout_seconds,
+                model::LONGEST_ANSWER_SECONDS
+            );
+        }
+        if self.model_tokens_per_sync == 0 || self.model_tokens_per_day == 0 {
+            bail!(
+                "model_tokens_per_sync and model_tokens_per_day must be at least 1; to use no model, \
+                 leave model unset"
+            );
+        }
+        if let Some(name) = &self.model
+            && (name.trim().is_empty() || name.len() > LONGEST_MODEL || clean(name) != *name)
+        {
+            bail!("model must be the name of a model, of 1 to {LONGEST_MODEL} bytes");
         }
         if self.breaker_failures == 0 {
             bail!("breaker_failures is 0; it must be at least 1");
@@ -241,6 +280,23 @@ impl Config {
                 at_deadline: self.at_review_deadline,
             },
         }
+    }
+
+    /// The model, not yet reached. Where it is and its key are OpenAI's own variables, and in no file.
+    ///
+    /// # Errors
+    /// One of them has a form that cannot be used.
+    pub fn model(&self) -> anyhow::Result<Model> {
+        let variable = |name| std::env::var(name).ok().filter(|text| !text.is_empty());
+        let settings = ModelSettings {
+            base_url: variable("OPENAI_BASE_URL").unwrap_or(model::DEFAULT_BASE_URL.to_owned()),
+            key: variable("OPENAI_API_KEY").map(SecretString::from),
+            name: self.model.clone(),
+            patience: Duration::from_secs(self.model_timeout_seconds),
+            tokens_per_sync: self.model_tokens_per_sync,
+            tokens_per_day: self.model_tokens_per_day,
+        };
+        Model::new(settings).map_err(|problem| anyhow!(problem))
     }
 
     /// How this process works as a worker.
@@ -493,6 +549,9 @@ mod tests {
             ("canary = 'half'", "canary"),
             ("worker_version = 'a b'", "worker_version"),
             ("log_format = 'xml'", "log_format"),
+            ("model = ' '", "model"),
+            ("model_timeout_seconds = 200", "model_timeout_seconds"),
+            ("model_tokens_per_sync = 0", "model_tokens_per_sync"),
         ] {
             let message = format!(
                 "{:#}",

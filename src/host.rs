@@ -6,6 +6,7 @@ use anyhow::Context;
 use segue_tools::EngineState;
 use segue_workflows::{
     gate::Gate,
+    model::Model,
     sync::SyncStatus,
     upstream::Upstream,
     waking,
@@ -38,6 +39,7 @@ pub async fn run(
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
     let upstream = config.upstream(home)?;
+    let model = config.model()?;
     let options = config.engine_options();
     let mut wakes = true;
     while !stop.is_cancelled() {
@@ -49,6 +51,7 @@ pub async fn run(
             Ok(engine) => {
                 let parts = Parts {
                     upstream: upstream.clone(),
+                    model: model.clone(),
                     gate: gate.clone(),
                     settings: config.worker_settings(),
                 };
@@ -72,6 +75,7 @@ pub async fn run(
 /// What a worker is made of.
 struct Parts {
     upstream: Upstream,
+    model: Model,
     gate: Gate,
     settings: WorkerSettings,
 }
@@ -148,10 +152,11 @@ fn spawn_worker(
     thread::spawn(move || {
         let Parts {
             upstream,
+            model,
             gate,
             settings,
         } = parts;
-        let result = runtime.block_on(worker::run(client, upstream, gate, settings, stop));
+        let result = runtime.block_on(worker::run(client, upstream, model, gate, settings, stop));
         // Whoever started the worker may be gone by now.
         let _ = ended.send(result);
     });

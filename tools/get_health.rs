@@ -12,7 +12,8 @@ use rmcp::{
 use schemars::JsonSchema;
 use segue_workflows::{
     call_budget::{CallBudget, Facts},
-    gate::{Circuit, CircuitState, Gate, WINDOW},
+    gate::{Circuit, CircuitState, Gate, Group, WINDOW},
+    model::ModelStanding,
     names,
     sync::SyncStatus,
 };
@@ -53,6 +54,10 @@ pub(crate) struct Output {
     pub limiter: LimiterHealth,
     /// Whether the upstream is called, by kind of call: as this process sees it.
     pub circuits: Vec<Circuit>,
+    /// The model that decides between close matches: whether there is one, what is missing if not, and
+    /// what it adds. As this process is configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelStanding>,
     /// The user's syncs that are under way or kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub syncs: Option<SyncCounts>,
@@ -162,6 +167,7 @@ impl Segue {
             workers: None,
             limiter: of_gate(self.gate()),
             circuits: self.gate().circuits(),
+            model: self.model().cloned(),
             syncs: None,
         };
         match self.engine().state() {
@@ -250,6 +256,7 @@ impl Output {
             .circuits
             .iter()
             .filter(|circuit| circuit.state != CircuitState::Closed)
+            .filter(|circuit| circuit.group != Group::Model)
             .map(|circuit| circuit.group.to_string())
             .collect();
         if !open.is_empty() {
@@ -261,6 +268,18 @@ impl Output {
                 ),
                 "Check the network and `segue doctor`. It is tried again by itself every minute at \
                  the latest; reset_circuit tries at once.",
+            );
+        }
+        let model_is_down = self
+            .circuits
+            .iter()
+            .any(|circuit| circuit.group == Group::Model && circuit.state != CircuitState::Closed);
+        if model_is_down {
+            self.problem(
+                "model",
+                "Its endpoint has failed again and again.".to_owned(),
+                "Check the network and OPENAI_BASE_URL. Syncs go on without it: what it would decide is \
+                 left undecided.",
             );
         }
         let signed_out = self
@@ -293,6 +312,13 @@ impl Output {
                     + syncs.waiting_for_upstream
                     + syncs.waiting_for_sign_in,
                 syncs.dead_lettered,
+            ));
+        }
+        if let Some(model) = self.model.as_ref().filter(|model| !model.configured) {
+            words.push(format!(
+                "No model is configured ({} not set). {}",
+                model.missing.join(" and "),
+                model.adds
             ));
         }
         words.join(" ")

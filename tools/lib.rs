@@ -61,7 +61,9 @@ use rmcp::{
     service::RequestContext,
     tool_handler,
 };
-use segue_workflows::{gate::Gate, matching::DEFAULT_THRESHOLD, review::ReviewTerms};
+use segue_workflows::{
+    gate::Gate, matching::DEFAULT_THRESHOLD, model::ModelStanding, review::ReviewTerms,
+};
 
 pub use self::{
     engine::{Engine, EngineState},
@@ -78,6 +80,7 @@ a reason.
 with all of them. Both answer at once with a sync_id; do not call them again for the same songs.
 - Songs in a file that another program exported (CSV, text, M3U, XML, JSON) go to sync_playlist as they \
 are: its text as export, or its path as file. Do not take it apart yourself.
+- Where a match is not certain, on_ambiguous decides: skip leaves the song out, ai lets a model choose.
 - To see first what would be added, call preview_sync. What became of every row of a batch is in its \
 report, and page by page in get_sync_progress.
 - To see what came of it, call get_sync_progress with the sync_id (wait_seconds waits for the end).
@@ -122,6 +125,7 @@ pub struct Segue {
     gate: Gate,
     user_id: String,
     settings: Settings,
+    model: Option<ModelStanding>,
     router: ToolRouter<Self>,
 }
 
@@ -133,8 +137,16 @@ impl Segue {
             gate,
             user_id: user_id.into(),
             settings,
+            model: None,
             router: Self::router(),
         }
+    }
+
+    /// The same, beside a worker with this model or without one: what `get_health` tells of it.
+    #[must_use]
+    pub fn with_model(mut self, model: ModelStanding) -> Self {
+        self.model = Some(model);
+        self
     }
 
     /// Every tool there is.
@@ -165,6 +177,10 @@ impl Segue {
 
     pub(crate) fn user_id(&self) -> &str {
         &self.user_id
+    }
+
+    pub(crate) fn model(&self) -> Option<&ModelStanding> {
+        self.model.as_ref()
     }
 
     pub(crate) fn match_threshold(&self) -> f64 {

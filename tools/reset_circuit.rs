@@ -41,6 +41,8 @@ pub(crate) enum Part {
     Search,
     /// The circuit of reading and changing playlists.
     Playlist,
+    /// The circuit of the model.
+    Model,
     /// The time that Spotify asked to wait. Spotify may answer calls before it with a longer one.
     RateLimit,
 }
@@ -85,6 +87,10 @@ impl Segue {
             ),
             Part::Playlist => (
                 Reset::Circuits(Some(Group::Playlist)),
+                SyncStatus::WaitingForUpstream,
+            ),
+            Part::Model => (
+                Reset::Circuits(Some(Group::Model)),
                 SyncStatus::WaitingForUpstream,
             ),
             Part::RateLimit => (Reset::Limit, SyncStatus::WaitingForRateLimit),

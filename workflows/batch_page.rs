@@ -17,10 +17,17 @@ use temporalio_sdk::{
 };
 
 use crate::{
-    activities::{BatchActivities, EngineActivities, SearchRows},
-    batch::{Found, Packed, Row, SourcePage},
+    activities::{BatchActivities, EngineActivities, Payer, SearchRows},
+    batch::{Found, Packed, Pick, Row, SourcePage},
     batch_sync::BatchSync,
+    disambiguation::{self, Answers},
     error::{ErrorCode, SyncError},
+    matching::MatchMethod,
+    model::{
+        Usage,
+        choice::{Choice, Doubt, MOST_CANDIDATES, Offer},
+    },
+    remembered_answer::recall,
     step::{StepFailure, StepPolicy, Steps, run_step},
     sync::Wait,
     track::SourceTrack,
@@ -58,6 +65,9 @@ pub struct PageInput {
     /// The same page of a preview: its workflow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previewed: Option<String>,
+    /// Whose account a model is asked on about rows whose match is not certain; nobody's: it is not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payer: Option<Payer>,
 }
 
 /// What was found.
@@ -67,6 +77,12 @@ pub struct PageFound {
     pub rows: Packed<Vec<Row>>,
     /// Attempts that had to be repeated.
     pub retries: u32,
+    /// What the model was used for.
+    #[serde(default, skip_serializing_if = "Usage::is_none")]
+    pub model: Usage,
+    /// Why the model could not be asked about all rows in doubt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_error: Option<SyncError>,
 }
 
 /// See the module.
@@ -137,6 +153,10 @@ impl BatchPage {
         for searched in join_all(searches).await {
             searched?;
         }
+        let answers = match &input.payer {
+            Some(payer) => Self::ask_model(ctx, payer, &rows).await?,
+            None => Answers::default(),
+        };
         let (mut found, retries) = ctx.state(|page| (page.found.clone(), page.retries));
         let rows: Vec<Row> = (0..)
             .zip(rows)
@@ -146,7 +166,12 @@ impl BatchPage {
             })
             .collect();
         let rows = Packed::of(&rows).map_err(|error| internal(&error))?;
-        Ok(PageFound { rows, retries })
+        Ok(PageFound {
+            rows,
+            retries,
+            model: answers.usage,
+            model_error: answers.error,
+        })
     }
 
     /// What it waits for may be over: it is to look at once.
@@ -190,6 +215,63 @@ impl BatchPage {
         }
         Ok(())
     }
+
+    /// Asks the model about the rows in doubt, all of the page together. Those that it decides have a
+    /// match then; the others stay as they are.
+    async fn ask_model(
+        ctx: &WorkflowContext<Self>,
+        payer: &Payer,
+        rows: &[SourceTrack],
+    ) -> Result<Answers, StepFailure> {
+        let mut doubts: Vec<Doubt> = ctx.state(|page| {
+            let doubt = |(&row, found): (&u32, &Found)| match found {
+                Found::Unsure(picks) => Some(Doubt {
+                    row,
+                    source: rows.get(row as usize)?.clone(),
+                    candidates: possible(picks),
+                }),
+                _ => None,
+            };
+            page.found.iter().filter_map(doubt).collect()
+        });
+        // What the user has said goes before what a model would say.
+        let tracks = doubts.iter().map(|doubt| (doubt.row, doubt.source.clone()));
+        let known = recall(ctx, payer.user_id.clone(), tracks.collect()).await;
+        doubts.retain(|doubt| !known.contains_key(&doubt.row));
+        let answers = disambiguation::ask(ctx, payer, &doubts).await?;
+        ctx.state_mut(|page| {
+            for (row, choice) in &answers.choices {
+                let Some(found) = page.found.get_mut(row) else {
+                    continue;
+                };
+                if let Found::Unsure(picks) = found
+                    && let Some(decided) = decided(picks, choice)
+                {
+                    *found = decided;
+                }
+            }
+        });
+        Ok(answers)
+    }
+}
+
+fn possible(picks: &[Pick]) -> Vec<Offer> {
+    let offer = |pick: &Pick| Offer {
+        track: pick.track.clone(),
+        score: pick.confidence_score,
+    };
+    picks.iter().take(MOST_CANDIDATES).map(offer).collect()
+}
+
+/// What became of a row in doubt after the model's word: a match, or what it was.
+fn decided(picks: &[Pick], choice: &Choice) -> Option<Found> {
+    let place = choice.taken()? as usize;
+    let pick = picks.iter().take(MOST_CANDIDATES).nth(place)?;
+    Some(Found::Match(Pick {
+        track: pick.track.clone(),
+        confidence_score: choice.confidence,
+        match_method: MatchMethod::Ai,
+    }))
 }
 
 fn failed(rows: &[(u32, SourceTrack)], error: &SyncError) -> BTreeMap<u32, Found> {

@@ -24,13 +24,14 @@ use temporalio_sdk::{
 };
 
 use crate::{
-    activities::{Activities, BatchActivities, NewPlaylist, PagePlacement, Recalled},
+    activities::{Activities, BatchActivities, NewPlaylist, PagePlacement, Payer, Recalled},
     batch::{
         BatchInput, BatchOptions, BatchOutcome, BatchProgress, Counts, FailedBatch, Fate, Found,
         Known, OnAmbiguous, Phase, Pick, Picks, ROWS_A_PAGE, Row, SoFar, SourcePage, Target, There,
     },
     batch_page::{BatchPage, PageFound, PageInput},
     error::{ErrorCode, SyncError},
+    model::Usage,
     names,
     place_page::{PagePlaced, PlacePage, PlacePageInput},
     remembered_answer::recall,
@@ -246,6 +247,12 @@ impl BatchSync {
             }
             let found = searching.result().await.map_err(|error| of_child(&error))?;
             let rows = found.rows.unpack().map_err(|error| internal(&error))?;
+            ctx.state_mut(|batch| {
+                batch.so_far.model += found.model;
+                if found.model_error.is_some() {
+                    batch.so_far.model_error = found.model_error;
+                }
+            });
             let (number, recalled) = Self::recall(ctx, &rows).await;
             let (mut fates, picks) = Self::decide(ctx, &rows, &recalled);
             let placed = Self::place(ctx, number, &mut fates, &picks).await;
@@ -311,7 +318,13 @@ impl BatchSync {
         StartedChildWorkflow<impl WorkflowDefinition<Output = PageFound> + 'static>,
         StepFailure,
     > {
-        let (number, input) = ctx.state_mut(|batch| batch.page_input(ahead))?;
+        let (number, mut input) = ctx.state_mut(|batch| batch.page_input(ahead))?;
+        if ctx.state(|batch| batch.input.options.on_ambiguous == OnAmbiguous::Ai) {
+            input.payer = Some(Payer {
+                user_id: ctx.state(|batch| batch.input.user_id.clone()),
+                sync_id: ctx.workflow_id().to_owned(),
+            });
+        }
         let id = names::page_id(ctx.workflow_id(), number);
         let options = ChildWorkflowOptions::builder()
             .workflow_id(id.clone())
@@ -351,6 +364,7 @@ impl BatchSync {
                 .from_preview
                 .as_ref()
                 .map(|preview| names::page_id(preview, number)),
+            payer: None,
         };
         Ok((number, input))
     }
@@ -768,6 +782,7 @@ impl BatchSync {
                 pages: so_far.pages_done,
                 reversed: batch.input.options.reversed,
                 dry_run: batch.input.options.dry_run,
+                model: so_far.model,
                 retry_count: so_far.retry_count,
                 execution_time_seconds: milliseconds as f64 / 1000.0,
             }
@@ -818,7 +833,10 @@ fn pick_of<'a>(found: &'a Found, options: &BatchOptions) -> Result<&'a Pick, Fat
         (Found::Unsure(picks), OnAmbiguous::Best) => picks.first().ok_or(Fate::NotFound),
         // A dry run asks nobody.
         (Found::Unsure(_), OnAmbiguous::Review) if !options.dry_run => Err(Fate::WaitingForReview),
-        (Found::Unsure(_), OnAmbiguous::Skip | OnAmbiguous::Review) => Err(Fate::Uncertain),
+        // What the model has decided is a match by now.
+        (Found::Unsure(_), OnAmbiguous::Skip | OnAmbiguous::Review | OnAmbiguous::Ai) => {
+            Err(Fate::Uncertain)
+        }
         (Found::Nothing, _) => Err(Fate::NotFound),
         (Found::Failed(_), _) => Err(Fate::Failed),
         (Found::Repeated, _) => Err(Fate::Repeated),
@@ -863,6 +881,19 @@ fn story_of(counts: &Counts, status: SyncStatus, options: &BatchOptions, so_far:
     };
     if options.atomic && counts.missed() > 0 && so_far.undo_error.is_none() {
         sentences.push_str(" It was to be all or nothing: the playlist is as it was before.");
+    }
+    if !so_far.model.is_none() {
+        let Usage { calls, .. } = so_far.model;
+        let tokens = so_far.model.tokens();
+        sentences.push_str(&format!(
+            " The model was asked {calls} times ({tokens} tokens)."
+        ));
+    }
+    if let Some(error) = &so_far.model_error {
+        sentences.push_str(&format!(
+            " The model could not be asked about all tracks in doubt ({error}); those are left out. {}",
+            error.next_step
+        ));
     }
     if let Some(error) = &so_far.undo_error {
         sentences.push_str(&format!(

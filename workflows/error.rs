@@ -34,6 +34,20 @@ pub enum ErrorCode {
     NotVerified,
     /// A match is too uncertain to be made alone.
     ReviewNeeded,
+    /// No model is configured.
+    ModelNotConfigured,
+    /// The model's endpoint does not take the key.
+    ModelKeyRefused,
+    /// The model's endpoint refuses the request, or the model refuses to answer it.
+    ModelRefused,
+    /// The model's endpoint asked to come back later.
+    ModelRateLimited,
+    /// The model's endpoint could not be reached or broke down.
+    ModelUnavailable,
+    /// The model answered something that cannot be used.
+    BadModelAnswer,
+    /// The tokens that a sync, or a user in a day, may use are used up.
+    ModelBudgetSpent,
     /// A fault of Segue itself.
     Internal,
 }
@@ -54,6 +68,13 @@ impl ErrorCode {
             Self::BadUpstreamAnswer => "bad_upstream_answer",
             Self::NotVerified => "not_verified",
             Self::ReviewNeeded => "review_needed",
+            Self::ModelNotConfigured => "model_not_configured",
+            Self::ModelKeyRefused => "model_key_refused",
+            Self::ModelRefused => "model_refused",
+            Self::ModelRateLimited => "model_rate_limited",
+            Self::ModelUnavailable => "model_unavailable",
+            Self::BadModelAnswer => "bad_model_answer",
+            Self::ModelBudgetSpent => "model_budget_spent",
             Self::Internal => "internal",
         }
     }
@@ -67,6 +88,9 @@ impl ErrorCode {
                 | Self::UpstreamUnavailable
                 | Self::BadUpstreamAnswer
                 | Self::NotVerified
+                | Self::ModelRateLimited
+                | Self::ModelUnavailable
+                | Self::BadModelAnswer
         )
     }
 
@@ -95,6 +119,19 @@ impl ErrorCode {
             }
             Self::NotVerified => "Look at the playlist in Spotify, then call retry_failed.",
             Self::ReviewNeeded => "Call list_reviews, and answer with review_match.",
+            Self::ModelNotConfigured => {
+                "Set OPENAI_API_KEY and SEGUE_MODEL; without a model, on_ambiguous can be skip or best."
+            }
+            Self::ModelKeyRefused => "Check OPENAI_API_KEY and OPENAI_BASE_URL, then start anew.",
+            Self::ModelRefused => "Check SEGUE_MODEL and OPENAI_BASE_URL, then start anew.",
+            Self::ModelRateLimited => "Wait: the sync goes on by itself when the model allows it.",
+            Self::ModelUnavailable => {
+                "Check the network and OPENAI_BASE_URL, then call retry_failed."
+            }
+            Self::BadModelAnswer => "Try another SEGUE_MODEL, then call retry_failed.",
+            Self::ModelBudgetSpent => {
+                "Wait for the next day, or raise model_tokens_per_sync or model_tokens_per_day."
+            }
             Self::Internal => "Report it with the sync id; call retry_failed to try again.",
         }
     }
@@ -113,6 +150,13 @@ impl ErrorCode {
             Self::BadUpstreamAnswer,
             Self::NotVerified,
             Self::ReviewNeeded,
+            Self::ModelNotConfigured,
+            Self::ModelKeyRefused,
+            Self::ModelRefused,
+            Self::ModelRateLimited,
+            Self::ModelUnavailable,
+            Self::BadModelAnswer,
+            Self::ModelBudgetSpent,
             Self::Internal,
         ]
     }

@@ -22,9 +22,10 @@ use temporalio_sdk::{
 };
 
 use crate::{
-    activities::Activities,
+    activities::{Activities, Payer},
     batch::{Found, OnAmbiguous, Pick},
     dead_letter::{DeadLetter, LetterInput},
+    disambiguation,
     error::{ErrorCode, SyncError},
     matching::{Decision, Match, Score, ScoreParts, find_match},
     names,
@@ -247,6 +248,7 @@ impl MusicSync {
                 let best = decision.best().cloned();
                 return Ok(best.ok_or_else(without));
             }
+            (None, OnAmbiguous::Ai) => return Self::ask_model(ctx, decision).await,
             (None, OnAmbiguous::Review) => Self::review(ctx, picks, playlist_id).await?,
         };
         Ok(match (verdict.pick, verdict.decided_by) {
@@ -254,6 +256,31 @@ impl MusicSync {
             (None, DecidedBy::User) => Err(declined(decision)),
             (None, _) => Err(unanswered(decision)),
         })
+    }
+
+    /// Asks a model which of the candidates it is; what it does not decide is left out.
+    async fn ask_model(
+        ctx: &WorkflowContext<Self>,
+        decision: &Decision,
+    ) -> Result<Result<Match, SyncOutcome>, StepFailure> {
+        let input = ctx.state(|sync| sync.input.clone());
+        let mut without = no_match(decision, input.match_threshold);
+        let Some(doubt) = disambiguation::doubt(&input.track, &decision.candidates) else {
+            return Ok(Err(without));
+        };
+        let payer = Payer {
+            user_id: input.user_id,
+            sync_id: ctx.workflow_id().to_owned(),
+        };
+        let answers = disambiguation::ask(ctx, &payer, &[doubt]).await?;
+        let choice = answers.choices.get(&0);
+        let found = choice.and_then(|choice| disambiguation::chosen(choice, &decision.candidates));
+        let told = match answers.error {
+            Some(error) => format!(" The model could not be asked: {error}. {}", error.next_step),
+            None => " The model chose none of the candidates either.".to_owned(),
+        };
+        without.message.push_str(&told);
+        Ok(found.ok_or(without))
     }
 
     /// Asks the user which of the candidates it is.

@@ -134,6 +134,18 @@ pub fn place_page_id(playlist_id: &str) -> String {
     format!("place-{playlist_id}")
 }
 
+/// The id of the workflow that keeps the account of a user's tokens. A name may be longer than an id, and
+/// is nobody's business who may list workflows by their ids.
+pub fn token_budget_id(user_id: &str) -> String {
+    let hash = Sha256::digest(user_id.as_bytes());
+    let start: String = hash
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("model-tokens-{start}")
+}
+
 /// The id of the workflow that searches a page of a batch, counted from 0.
 pub fn page_id(sync_id: &str, page: u32) -> String {
     format!("{sync_id}{PAGE_INFIX}{page}")

@@ -112,9 +112,30 @@ where
     A: ActivityDefinition<Output = Attempted<T>>,
     T: Serialize + DeserializeOwned + Send + 'static,
 {
+    run_step_within(ctx, policy, None, token, activity, input).await
+}
+
+/// The same, of a step that there is another way around: no wait of it goes beyond `patience`, if that
+/// is given.
+pub(crate) async fn run_step_within<W, A, T>(
+    ctx: &WorkflowContext<W>,
+    policy: StepPolicy,
+    patience: Option<SignedDuration>,
+    token: &WorkflowCancellationToken,
+    activity: impl Fn() -> A,
+    input: impl Fn(Before) -> A::Input,
+) -> Result<T, StepFailure>
+where
+    W: Steps,
+    A: ActivityDefinition<Output = Attempted<T>>,
+    T: Serialize + DeserializeOwned + Send + 'static,
+{
     let mut used = 0;
     let mut tried = false;
-    let mut waits = Waits::default();
+    let mut waits = Waits {
+        patience,
+        ..Waits::default()
+    };
     loop {
         let before = Before {
             tried,
@@ -163,6 +184,7 @@ const FIRST_WAIT: Duration = Duration::from_secs(5);
 struct Waits {
     count: u32,
     down_since: Option<Timestamp>,
+    patience: Option<SignedDuration>,
 }
 
 impl Waits {
@@ -190,8 +212,17 @@ impl Waits {
             _ => asked?,
         };
         let time = time.max(shortest_wait(self.count));
+        let wait = SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX);
+        if let Some(patience) = self.patience {
+            let waited = self
+                .down_since
+                .map_or(SignedDuration::ZERO, |since| now.duration_since(since));
+            if waited.saturating_add(wait) > patience {
+                return None;
+            }
+        }
         self.count += 1;
-        let until = now.saturating_add(SignedDuration::try_from(time).unwrap_or_default());
+        let until = now.saturating_add(wait);
         Some(Wait {
             until: until.unwrap_or(Timestamp::MAX),
             reason: failed.error.clone(),

@@ -245,7 +245,7 @@ impl Wait {
     /// The status of a sync that waits so.
     pub fn status(&self) -> SyncStatus {
         match self.reason.code {
-            ErrorCode::RateLimited => SyncStatus::WaitingForRateLimit,
+            ErrorCode::RateLimited | ErrorCode::ModelRateLimited => SyncStatus::WaitingForRateLimit,
             ErrorCode::AuthExpired => SyncStatus::WaitingForSignIn,
             ErrorCode::ReviewNeeded => SyncStatus::WaitingForReview,
             _ => SyncStatus::WaitingForUpstream,

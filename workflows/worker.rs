@@ -10,12 +10,13 @@ use temporalio_sdk::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    activities::{Activities, BatchActivities, EngineActivities, KEEPING},
+    activities::{Activities, BatchActivities, EngineActivities, KEEPING, ModelActivities},
     batch_page::BatchPage,
     batch_sync::BatchSync,
     call_budget::CallBudget,
     dead_letter::DeadLetter,
     gate::{self, Gate},
+    model::Model,
     music_sync::MusicSync,
     names::{BUDGET_QUEUE, DEAD_LETTER_QUEUE, SYNC_QUEUE},
     place_page::PlacePage,
@@ -23,6 +24,7 @@ use crate::{
     playlist_reading::PlaylistReading,
     remembered_answer::RememberedAnswer,
     review::Review,
+    token_budget::TokenBudget,
     upstream::{GatedUpstream, Upstream},
     versions, waking,
 };
@@ -62,6 +64,7 @@ pub struct WorkerSettings {
 pub async fn run(
     client: Client,
     upstream: Upstream,
+    model: Model,
     gate: Gate,
     settings: WorkerSettings,
     stop: CancellationToken,
@@ -70,6 +73,7 @@ pub async fn run(
     let upstream = GatedUpstream::new(upstream, gate.clone());
     let activities = Activities::new(upstream.clone(), stop.clone());
     let batch_activities = BatchActivities::new(upstream, stop.clone());
+    let model_activities = ModelActivities::new(model, gate.clone(), client.clone(), stop.clone());
     let version = settings.version.as_deref();
     let slots = TunerHolder::builder()
         .workflow_task_slot_supplier(FixedSizeSlotSupplier::new(WORKFLOW_TASKS))
@@ -89,6 +93,7 @@ pub async fn run(
         .register_activities(activities)
         .register_activities(batch_activities)
         .register_activities(EngineActivities)
+        .register_activities(model_activities)
         // Or a heartbeat would be held back until shortly before its timeout, and what a search has
         // found would be kept only then.
         .max_heartbeat_throttle_interval(KEEPING)
@@ -106,6 +111,7 @@ pub async fn run(
         .build();
     let budget = WorkerOptions::new(BUDGET_QUEUE)
         .register_workflow::<CallBudget>()?
+        .register_workflow::<TokenBudget>()?
         .sticky_queue_schedule_to_start_timeout(STICKY_TIMEOUT)
         .maybe_deployment_options(versions::deployment(version))
         .build();

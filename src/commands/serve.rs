@@ -18,7 +18,8 @@ pub(super) async fn run(config: &Config, home: &Home) -> anyhow::Result<()> {
         gate.clone(),
         config.user.clone(),
         config.tool_settings(),
-    );
+    )
+    .with_model(config.model()?.standing());
 
     // The client is answered while the engine still starts; a tool call waits for it.
     let serving = async {

@@ -9,6 +9,7 @@ use segue_workflows::{
     batch_page::BatchPage, batch_sync::BatchSync, call_budget::CallBudget, dead_letter::DeadLetter,
     music_sync::MusicSync, place_page::PlacePage, place_track::PlaceTrack,
     playlist_reading::PlaylistReading, remembered_answer::RememberedAnswer, review::Review,
+token_budget::TokenBudget,
 };
 use serde_json::json;
 use temporalio_client::{
@@ -19,6 +20,7 @@ use temporalio_sdk::workflow_replayer::{WorkflowReplayer, WorkflowReplayerOption
 use crate::{
     batches::{rows, songs, uri_of},
     reviews::{batch as unsure_batch, choose, reviews_open, the_review, unsure},
+    scripted_model::{Order, ScriptedModel},
     support::{CLOCKS, World, ended, song, stands, start, start_batch, until},
 };
 
@@ -38,6 +40,7 @@ fn replayer() -> WorkflowReplayer {
         .and_then(|options| options.register_workflow::<PlacePage>())
         .and_then(|options| options.register_workflow::<Review>())
         .and_then(|options| options.register_workflow::<RememberedAnswer>())
+        .and_then(|options| options.register_workflow::<TokenBudget>())
         .unwrap()
         .build();
     WorkflowReplayer::new(options).unwrap()
@@ -159,6 +162,7 @@ async fn walk_every_path() -> BTreeMap<String, Vec<u8>> {
 
     paths.extend(walk_the_batches(&world).await);
     paths.extend(walk_the_reviews(&world).await);
+    paths.extend(walk_the_doubts(&world).await);
     paths.extend(walk_the_waits(&world).await);
     let server = world.serve().await;
     let histories = export(&world, &paths).await;
@@ -288,6 +292,37 @@ async fn walk_the_reviews(world: &World) -> Vec<(&'static str, String)> {
         ("withdrawn", withdrawn),
         ("preview", preview),
         ("previewed", previewed),
+/// A song and a batch that a model decides on, and a song on which it could not be asked after a wait.
+async fn walk_the_doubts(world: &World) -> Vec<(&'static str, String)> {
+    let model = ScriptedModel::default();
+    let launch = model.beside(world.launch()).await;
+    let server = Server::start(&launch).await.unwrap();
+    let unsure = |title: &str, artist: &str| {
+        json!({"title": title, "artist": artist,
+        "duration_ms": 900_000, "playlist": world.empty(), "on_ambiguous": "ai"})
+    };
+    let chosen = start(&server, unsure("Yellow", "Coldplay")).await;
+    ended(&server, &chosen).await;
+    model.order([
+        Order::Status(429, Some(1), json!({})),
+        Order::Status(401, None, json!({})),
+    ]);
+    let refused = start(&server, unsure("Clocks", "Coldplay")).await;
+    ended(&server, &refused).await;
+    let tracks: Vec<_> = songs()[400..403]
+        .iter()
+        .map(
+            |song| json!({"title": song.name, "artist": song.artists[0], "duration_ms": 3_000_000}),
+        )
+        .collect();
+    let call = json!({"tracks": tracks, "playlist": world.empty(), "on_ambiguous": "ai"});
+    let batch = start_batch(&server, call).await;
+    ended(&server, &batch).await;
+    server.end().await.unwrap();
+    vec![
+        ("model_chose", chosen),
+        ("model_refused", refused),
+        ("model_decided", batch),
     ]
 }
 
@@ -313,7 +348,7 @@ async fn export(world: &World, paths: &[(&str, String)]) -> BTreeMap<String, Vec
     let closed: Vec<WorkflowExecution> = engine
         .client()
         .list_workflows(
-            "ExecutionStatus != 'Running' OR WorkflowType = 'CallBudget'",
+            "ExecutionStatus != 'Running' OR WorkflowType IN ('CallBudget', 'TokenBudget')",
             WorkflowListOptions::default(),
         )
         .try_collect()
@@ -377,6 +412,7 @@ async fn today_s_histories_replay_and_every_path_has_been_recorded() {
         "PlacePage",
         "Review",
         "RememberedAnswer",
+        "TokenBudget",
     ] {
         assert!(
             histories.keys().any(|name| name.starts_with(workflow)),

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed test should panic")]
 #![expect(clippy::print_stdout, reason = "figures, shown with --nocapture")]
 
+mod scripted_model;
 mod stand_in;
 mod support;
 
@@ -17,11 +18,14 @@ mod doctor;
 mod foreign_upstream;
 mod history_replay;
 mod imports;
+mod injections;
 mod kills;
 mod lies;
 mod machines;
 mod manifest;
 mod matching_quality;
+mod model;
+mod model_dialects;
 mod one_song;
 mod outage;
 mod previews;

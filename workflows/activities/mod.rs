@@ -8,6 +8,7 @@ mod attempt;
 mod batch;
 mod engine;
 mod in_flight;
+mod model;
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,6 +25,7 @@ pub use self::{
         Searched,
     },
     engine::{AskedBefore, EngineActivities, Recalled},
+    model::{Disambiguate, Disambiguated, ModelActivities, Payer},
 };
 use self::{
     attempt::{reading, writing},

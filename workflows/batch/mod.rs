@@ -21,6 +21,7 @@ pub use self::{
 use crate::{
     error::SyncError,
     matching::{Decision, Match, MatchMethod},
+    model::Usage,
     review::{ReviewTerms, Verdict},
     sync::{self, PlaylistRef, SyncStatus, Wait},
     track::{Candidate, SourceTrack},
@@ -36,7 +37,7 @@ pub const MOST_PACKED: usize = 1_400_000;
 /// A candidate below this confidence is not a possible match.
 pub const POSSIBLE: f64 = 0.60;
 /// Possible matches that are kept of a row that has no good one.
-const MOST_PICKS: usize = 3;
+const MOST_PICKS: usize = 5;
 
 /// A page of the source: at most [`ROWS_A_PAGE`] tracks.
 pub type SourcePage = Packed<Vec<SourceTrack>>;
@@ -121,6 +122,8 @@ pub enum OnAmbiguous {
     Best,
     /// The user is asked, and it waits for review_match while the others go on.
     Review,
+    /// A model decides; what it does not decide is not added. Needs a model (see get_health).
+    Ai,
 }
 
 /// How far a batch has come.
@@ -158,6 +161,12 @@ pub struct SoFar {
     /// What reviews have come to whose rows have not had their turn since, by row.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub verdicts: BTreeMap<u32, Verdict>,
+    /// What the model was used for.
+    #[serde(default, skip_serializing_if = "Usage::is_none")]
+    pub model: Usage,
+    /// Why the model could not be asked, when that was last so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_error: Option<SyncError>,
 }
 
 /// What became of a row.
@@ -450,6 +459,9 @@ pub struct BatchOutcome {
     /// It only looked, and changed nothing.
     #[serde(default)]
     pub dry_run: bool,
+    /// What the model was used for.
+    #[serde(default, skip_serializing_if = "Usage::is_none")]
+    pub model: Usage,
     /// Attempts that had to be repeated.
     pub retry_count: u32,
     /// From the start to the end, waiting included.

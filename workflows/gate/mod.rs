@@ -53,11 +53,13 @@ pub enum Group {
     Search,
     /// Reading and changing playlists.
     Playlist,
+    /// Asking the model.
+    Model,
 }
 
 impl Group {
     /// Every group.
-    pub const ALL: [Self; 2] = [Self::Search, Self::Playlist];
+    pub const ALL: [Self; 3] = [Self::Search, Self::Playlist, Self::Model];
 }
 
 impl fmt::Display for Group {
@@ -65,6 +67,7 @@ impl fmt::Display for Group {
         f.write_str(match self {
             Self::Search => "search",
             Self::Playlist => "playlist",
+            Self::Model => "model",
         })
     }
 }
@@ -127,6 +130,7 @@ struct Inner {
     limiter: Limiter,
     search: Breaker,
     playlist: Breaker,
+    model: Breaker,
     met: mpsc::UnboundedSender<Met>,
     keeping: tokio::sync::Mutex<Keeping>,
 }
@@ -159,6 +163,7 @@ impl Gate {
                 limiter: Limiter::new(),
                 search: breaker(Group::Search),
                 playlist: breaker(Group::Playlist),
+                model: breaker(Group::Model),
                 met,
                 keeping: tokio::sync::Mutex::new(Keeping {
                     meetings,
@@ -184,7 +189,10 @@ impl Gate {
             made: Instant::now(),
             judged: false,
         };
-        self.inner.limiter.turn(patience).await.map_err(in_words)?;
+        // The budget is of calls that reach Spotify.
+        if group != Group::Model {
+            self.inner.limiter.turn(patience).await.map_err(in_words)?;
+        }
         // It may have opened while the call stood in line.
         match breaker.open_for() {
             Some(left) => Err(shut(group, left)),
@@ -242,6 +250,7 @@ impl Gate {
         match group {
             Group::Search => &self.inner.search,
             Group::Playlist => &self.inner.playlist,
+            Group::Model => &self.inner.model,
         }
     }
 
@@ -283,7 +292,9 @@ impl Pass {
             Err(error) => error,
         };
         match error.code {
-            ErrorCode::UpstreamUnavailable | ErrorCode::BadUpstreamAnswer => {
+            ErrorCode::UpstreamUnavailable
+            | ErrorCode::BadUpstreamAnswer
+            | ErrorCode::ModelUnavailable => {
                 let verdict = match error.broke {
                     true => Verdict::Broke(self.made),
                     false => Verdict::Down,
@@ -315,8 +326,12 @@ impl Drop for Pass {
 }
 
 fn shut(group: Group, left: Duration) -> UpstreamError {
-    let message = format!("the upstream has failed again and again at {group} calls");
-    UpstreamError::held_back(ErrorCode::UpstreamUnavailable, message, whole_seconds(left))
+    let (code, who) = match group {
+        Group::Model => (ErrorCode::ModelUnavailable, "the model's endpoint"),
+        Group::Search | Group::Playlist => (ErrorCode::UpstreamUnavailable, "the upstream"),
+    };
+    let message = format!("{who} has failed again and again at {group} calls");
+    UpstreamError::held_back(code, message, whole_seconds(left))
 }
 
 fn in_words(held: Held) -> UpstreamError {
