@@ -119,6 +119,9 @@ pub struct Settings {
     /// The model that decides between close matches, at OPENAI_BASE_URL with OPENAI_API_KEY
     #[arg(long, global = true, value_name = "NAME")]
     pub model: Option<String>,
+    /// The share of syncs of one song that agents do when a call does not say [default: 0]
+    #[arg(long, global = true, value_name = "SHARE")]
+    pub agents_share: Option<f64>,
     /// Seconds that a whole answer of the model may take [default: 110]
     #[arg(long, global = true, value_name = "SECONDS")]
     pub model_timeout_seconds: Option<u64>,

@@ -84,6 +84,8 @@ pub struct Config {
     pub token_store: TokenStorePlace,
     /// The name of the model that decides between close matches. Unset: there is none.
     pub model: Option<String>,
+    /// The share of syncs of one song that agents do when a call does not say, 0.0 to 1.0.
+    pub agents_share: f64,
     /// Seconds that a whole answer of the model may take.
     pub model_timeout_seconds: u64,
     /// Tokens of the model that one sync may use.
@@ -112,6 +114,7 @@ impl Default for Config {
             log_format: LogFormat::default(),
             token_store: TokenStorePlace::default(),
             model: None,
+            agents_share: 0.0,
             model_timeout_seconds: model::LONGEST_ANSWER_SECONDS,
             model_tokens_per_sync: model::DEFAULT_TOKENS_PER_SYNC,
             model_tokens_per_day: model::DEFAULT_TOKENS_PER_DAY,
@@ -180,6 +183,7 @@ impl Config {
             .set_override_option("log_format", flags.log_format.map(name_of))?
             .set_override_option("token_store", flags.token_store.map(name_of))?
             .set_override_option("model", flags.model.clone())?
+            .set_override_option("agents_share", flags.agents_share)?
             .set_override_option("model_timeout_seconds", flags.model_timeout_seconds)?
             .set_override_option("model_tokens_per_sync", flags.model_tokens_per_sync)?
             .set_override_option("model_tokens_per_day", flags.model_tokens_per_day)?
@@ -206,6 +210,12 @@ impl Config {
             bail!(
                 "upstream_budget is {}; it must be from 1 to {MOST_CALLS} calls in 30 s",
                 self.upstream_budget
+            );
+        }
+        if !(0.0..=1.0).contains(&self.agents_share) {
+            bail!(
+                "agents_share is {}; it must be from 0.0 to 1.0",
+                self.agents_share
             );
         }
         if !(1..=model::LONGEST_ANSWER_SECONDS).contains(&self.model_timeout_seconds) {
@@ -550,6 +560,7 @@ mod tests {
             ("worker_version = 'a b'", "worker_version"),
             ("log_format = 'xml'", "log_format"),
             ("model = ' '", "model"),
+            ("agents_share = 50", "agents_share"),
             ("model_timeout_seconds = 200", "model_timeout_seconds"),
             ("model_tokens_per_sync = 0", "model_tokens_per_sync"),
         ] {

@@ -126,6 +126,7 @@ pub struct Segue {
     user_id: String,
     settings: Settings,
     model: Option<ModelStanding>,
+    agents_share: f64,
     router: ToolRouter<Self>,
 }
 
@@ -138,6 +139,7 @@ impl Segue {
             user_id: user_id.into(),
             settings,
             model: None,
+            agents_share: 0.0,
             router: Self::router(),
         }
     }
@@ -177,6 +179,17 @@ impl Segue {
 
     pub(crate) fn user_id(&self) -> &str {
         &self.user_id
+    }
+
+    /// The same, with this share of the syncs for which nobody says otherwise done by agents, 0.0 to 1.0.
+    #[must_use]
+    pub fn with_agents_share(mut self, share: f64) -> Self {
+        self.agents_share = share;
+        self
+    }
+
+    pub(crate) fn agents_share(&self) -> f64 {
+        self.agents_share
     }
 
     pub(crate) fn model(&self) -> Option<&ModelStanding> {

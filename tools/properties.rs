@@ -105,7 +105,7 @@ prop_compose! {
         let wait_seconds = None;
         sync_track::Params {
             title, artist, playlist, album, duration_ms, isrc, spotify_id, match_threshold,
-            wait_seconds, on_ambiguous: OnAmbiguous::Review,
+            wait_seconds, on_ambiguous: OnAmbiguous::Review, strategy: None,
         }
     }
 }

@@ -12,7 +12,7 @@ use segue_workflows::{
     music_sync::{MusicSync, attributes_of},
     names,
     review::ReviewTerms,
-    sync::{SyncInput, SyncStatus},
+    sync::{Strategy, SyncInput, SyncStatus},
 };
 use serde::Deserialize;
 use temporalio_client::{Client, WorkflowStartOptions};
@@ -59,6 +59,9 @@ pub(crate) struct Params {
     /// the answer names the best candidate.
     #[serde(default)]
     pub on_ambiguous: OnAmbiguous,
+    /// Who does the work. Default as configured, which is pipeline unless somebody chose otherwise.
+    #[serde(default)]
+    pub strategy: Option<Strategy>,
     /// Seconds to wait for the end, 0 to 45, with progress notifications. Default 0: answer at
     /// once; the sync goes on by itself either way.
     #[serde(default)]
@@ -89,12 +92,15 @@ impl Segue {
         context: RequestContext<RoleServer>,
     ) -> Result<Reply<SyncView>, ToolError> {
         let wait = waiting::seconds(params.wait_seconds)?;
-        let sync = SyncInput {
+        let sync_id = names::new_sync_id();
+        let strategy = params.strategy;
+        let mut sync = SyncInput {
             review: self.review_terms(),
             ..checked(params, self.user_id(), self.match_threshold())?
         };
+        sync.strategy =
+            strategy.unwrap_or_else(|| Strategy::by_share(&sync_id, self.agents_share()));
         let engine = self.engine().ready(&context).await?;
-        let sync_id = names::new_sync_id();
         start(&engine.client, &sync_id, sync).await?;
         let client = &engine.client;
         let waited = waiting::for_sync_asking(client, &context, self.user_id(), &sync_id, wait)
@@ -160,6 +166,7 @@ pub(crate) fn checked(
         kept_by_letter: false,
         on_ambiguous: Some(params.on_ambiguous),
         review: ReviewTerms::default(),
+        strategy: Strategy::default(),
     })
 }
 
@@ -178,6 +185,7 @@ mod tests {
             spotify_id: None,
             match_threshold: None,
             on_ambiguous: OnAmbiguous::Skip,
+            strategy: None,
             wait_seconds: None,
         }
     }

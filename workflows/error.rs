@@ -48,6 +48,8 @@ pub enum ErrorCode {
     BadModelAnswer,
     /// The tokens that a sync, or a user in a day, may use are used up.
     ModelBudgetSpent,
+    /// The agents came to no end, or to one that cannot be.
+    AgentsGaveUp,
     /// A fault of Segue itself.
     Internal,
 }
@@ -75,6 +77,7 @@ impl ErrorCode {
             Self::ModelUnavailable => "model_unavailable",
             Self::BadModelAnswer => "bad_model_answer",
             Self::ModelBudgetSpent => "model_budget_spent",
+            Self::AgentsGaveUp => "agents_gave_up",
             Self::Internal => "internal",
         }
     }
@@ -120,7 +123,7 @@ impl ErrorCode {
             Self::NotVerified => "Look at the playlist in Spotify, then call retry_failed.",
             Self::ReviewNeeded => "Call list_reviews, and answer with review_match.",
             Self::ModelNotConfigured => {
-                "Set OPENAI_API_KEY and SEGUE_MODEL; without a model, on_ambiguous can be skip or best."
+                "Set OPENAI_API_KEY and SEGUE_MODEL; without a model, use strategy pipeline, and on_ambiguous skip or best."
             }
             Self::ModelKeyRefused => "Check OPENAI_API_KEY and OPENAI_BASE_URL, then start anew.",
             Self::ModelRefused => "Check SEGUE_MODEL and OPENAI_BASE_URL, then start anew.",
@@ -132,6 +135,7 @@ impl ErrorCode {
             Self::ModelBudgetSpent => {
                 "Wait for the next day, or raise model_tokens_per_sync or model_tokens_per_day."
             }
+            Self::AgentsGaveUp => "Start the sync again with strategy pipeline.",
             Self::Internal => "Report it with the sync id; call retry_failed to try again.",
         }
     }
@@ -157,6 +161,7 @@ impl ErrorCode {
             Self::ModelUnavailable,
             Self::BadModelAnswer,
             Self::ModelBudgetSpent,
+            Self::AgentsGaveUp,
             Self::Internal,
         ]
     }

@@ -6,6 +6,8 @@
 //! pure ([`matching`], [`imports`]) imports neither Temporal nor MCP.
 
 pub mod activities;
+pub mod agent_sync;
+mod agents;
 pub mod batch;
 pub mod batch_page;
 pub mod batch_sync;
@@ -29,6 +31,7 @@ pub mod review;
 pub mod standing;
 mod step;
 pub mod sync;
+mod sync_agents;
 pub mod token_budget;
 pub mod track;
 mod turn;

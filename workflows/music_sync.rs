@@ -23,6 +23,7 @@ use temporalio_sdk::{
 
 use crate::{
     activities::{Activities, Payer},
+    agent_sync::{AgentSync, AgentSyncInput},
     batch::{Found, OnAmbiguous, Pick},
     dead_letter::{DeadLetter, LetterInput},
     disambiguation,
@@ -34,7 +35,9 @@ use crate::{
     review::{self, DecidedBy, Review, ReviewInput, Verdict},
     standing::details_for_placing,
     step::{StepFailure, StepPolicy, Steps, failed_with, now, run_step},
-    sync::{FailedSync, PlaylistRef, Progress, Step, SyncInput, SyncOutcome, SyncStatus, Wait},
+    sync::{
+        FailedSync, PlaylistRef, Progress, Step, Strategy, SyncInput, SyncOutcome, SyncStatus, Wait,
+    },
     track::Candidate,
     turn::{internal, of_child, start_in_turn},
 };
@@ -153,6 +156,9 @@ impl MusicSync {
 
     async fn story(ctx: &WorkflowContext<Self>) -> Result<Ended, StepFailure> {
         let playlist_id = Self::find_playlist(ctx).await?;
+        if ctx.state(|sync| sync.input.strategy) == Strategy::Agents {
+            return Self::by_agents(ctx, playlist_id).await;
+        }
 
         let decision = Self::search_and_match(ctx).await?;
         let found = match Self::decide(ctx, &decision, &playlist_id).await? {
@@ -161,8 +167,49 @@ impl MusicSync {
         };
 
         let placed = Self::place(ctx, playlist_id, &found).await?;
+        Ok(Self::end_of_placing(ctx, found, placed))
+    }
+
+    /// The same work, done by agents.
+    async fn by_agents(
+        ctx: &WorkflowContext<Self>,
+        playlist_id: String,
+    ) -> Result<Ended, StepFailure> {
+        ctx.state_mut(|sync| sync.progress.current_step = Step::Search);
+        let sync_id = ctx.workflow_id().to_owned();
+        let id = names::agents_id(&sync_id);
+        let input = AgentSyncInput {
+            sync: ctx.state(|sync| sync.input.clone()),
+            sync_id,
+            playlist_id,
+            so_far: None,
+        };
+        let started = start_in_turn(ctx, || AgentSync::run, &input, &id, None).await?;
+        ctx.state_mut(|sync| sync.progress.placing = Some(id));
+        let done = started.result().await;
+        ctx.state_mut(|sync| sync.progress.placing = None);
+        let done = done.map_err(|error| of_child(&error))?;
+        Self::count(ctx, done.retries);
+        Ok(match done.chosen.zip(done.placed) {
+            Some((chosen, placed)) => Self::end_of_placing(ctx, chosen, placed),
+            None => {
+                let threshold = ctx.state(|sync| sync.input.match_threshold);
+                let mut outcome = no_match(&done.decision, threshold);
+                if let Some(left) = done.decision.matched {
+                    outcome.message = format!(
+                        "The agents took none of the candidates, though \"{}\" scored {:.2}. Nothing was added.",
+                        left.candidate.title, left.score.confidence
+                    );
+                }
+                Ended::Completed(outcome)
+            }
+        })
+    }
+
+    /// How the story ends, after what became of the match in the playlist.
+    fn end_of_placing(ctx: &WorkflowContext<Self>, found: Match, placed: Placed) -> Ended {
         let outcome = of_match(found);
-        Ok(match placed {
+        match placed {
             Placed::Added { retries } => {
                 Self::count(ctx, retries);
                 Ended::Completed(outcome.with("is now in the playlist"))
@@ -177,7 +224,7 @@ impl MusicSync {
                 Self::count(ctx, retries);
                 Ended::Cancelled(cancelled(undone))
             }
-        })
+        }
     }
 
     async fn find_playlist(ctx: &WorkflowContext<Self>) -> Result<String, StepFailure> {
@@ -276,7 +323,10 @@ impl MusicSync {
         let choice = answers.choices.get(&0);
         let found = choice.and_then(|choice| disambiguation::chosen(choice, &decision.candidates));
         let told = match answers.error {
-            Some(error) => format!(" The model could not be asked: {error}. {}", error.next_step),
+            Some(error) => format!(
+                " The model could not be asked: {error}. {}",
+                error.next_step
+            ),
             None => " The model chose none of the candidates either.".to_owned(),
         };
         without.message.push_str(&told);

@@ -146,6 +146,11 @@ pub fn token_budget_id(user_id: &str) -> String {
     format!("model-tokens-{start}")
 }
 
+/// The id of the workflow in which agents do the work of a sync.
+pub fn agents_id(sync_id: &str) -> String {
+    format!("{sync_id}-agents")
+}
+
 /// The id of the workflow that searches a page of a batch, counted from 0.
 pub fn page_id(sync_id: &str, page: u32) -> String {
     format!("{sync_id}{PAGE_INFIX}{page}")

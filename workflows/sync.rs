@@ -12,6 +12,7 @@ use crate::{
     names,
     review::ReviewTerms,
     track::SourceTrack,
+    versions,
 };
 
 /// What a sync is to do. It is kept in the history, so it never holds a secret, and it may only
@@ -39,6 +40,35 @@ pub struct SyncInput {
     /// How long the user has for a review.
     #[serde(default)]
     pub review: ReviewTerms,
+    /// Who does the work. Decided when the sync is started, and never again.
+    #[serde(default, skip_serializing_if = "Strategy::is_pipeline")]
+    pub strategy: Strategy,
+}
+
+/// Who does the work of a sync.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Strategy {
+    /// Fixed steps: search, match by rules, add, verify.
+    #[default]
+    Pipeline,
+    /// Agents of a model, with the same steps as their tools. Needs a model (see get_health).
+    Agents,
+}
+
+impl Strategy {
+    fn is_pipeline(&self) -> bool {
+        *self == Self::Pipeline
+    }
+
+    /// The strategy of a sync for which nobody chose one: this share of them is done by agents. A sync's
+    /// id decides, so that those chosen at a small share stay chosen at a larger one.
+    pub fn by_share(sync_id: &str, agents_share: f64) -> Self {
+        match versions::is_chosen(sync_id, agents_share) {
+            true => Self::Agents,
+            false => Self::Pipeline,
+        }
+    }
 }
 
 /// A playlist as the user named it.

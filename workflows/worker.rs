@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     activities::{Activities, BatchActivities, EngineActivities, KEEPING, ModelActivities},
+    agent_sync::AgentSync,
     batch_page::BatchPage,
     batch_sync::BatchSync,
     call_budget::CallBudget,
@@ -88,6 +89,7 @@ pub async fn run(
         .register_workflow::<BatchSync>()?
         .register_workflow::<BatchPage>()?
         .register_workflow::<PlacePage>()?
+        .register_workflow::<AgentSync>()?
         .register_workflow::<Review>()?
         .register_workflow::<RememberedAnswer>()?
         .register_activities(activities)

@@ -19,7 +19,8 @@ pub(super) async fn run(config: &Config, home: &Home) -> anyhow::Result<()> {
         config.user.clone(),
         config.tool_settings(),
     )
-    .with_model(config.model()?.standing());
+    .with_model(config.model()?.standing())
+    .with_agents_share(config.agents_share);
 
     // The client is answered while the engine still starts; a tool call waits for it.
     let serving = async {

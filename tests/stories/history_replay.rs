@@ -10,6 +10,9 @@ use segue_workflows::{
     music_sync::MusicSync, place_page::PlacePage, place_track::PlaceTrack,
     playlist_reading::PlaylistReading, remembered_answer::RememberedAnswer, review::Review,
 token_budget::TokenBudget,
+agent_sync::AgentSync, batch_page::BatchPage, batch_sync::BatchSync, call_budget::CallBudget,
+    dead_letter::DeadLetter, music_sync::MusicSync, place_page::PlacePage, place_track::PlaceTrack,
+     token_budget::TokenBudget,
 };
 use serde_json::json;
 use temporalio_client::{
@@ -41,6 +44,7 @@ fn replayer() -> WorkflowReplayer {
         .and_then(|options| options.register_workflow::<Review>())
         .and_then(|options| options.register_workflow::<RememberedAnswer>())
         .and_then(|options| options.register_workflow::<TokenBudget>())
+        .and_then(|options| options.register_workflow::<AgentSync>())
         .unwrap()
         .build();
     WorkflowReplayer::new(options).unwrap()
@@ -318,11 +322,38 @@ async fn walk_the_doubts(world: &World) -> Vec<(&'static str, String)> {
     let call = json!({"tracks": tracks, "playlist": world.empty(), "on_ambiguous": "ai"});
     let batch = start_batch(&server, call).await;
     ended(&server, &batch).await;
+
+    // By agents: one that errs on its way, one that finds nothing, and one that comes to no end.
+    let by_agents = |title: &str, artist: &str| {
+        json!({"title": title, "artist": artist,
+        "playlist": world.empty(), "strategy": "agents"})
+    };
+    model.order([
+        Order::Call(vec![("search", "{"), ("delete_playlist", "{}")]),
+        Order::AsTheRule,
+        Order::Status(429, Some(1), json!({})),
+    ]);
+    let added = start(&server, by_agents("Fix You", "Coldplay")).await;
+    ended(&server, &added).await;
+    let nothing = start(&server, by_agents("Zzyzx Nonesuch Qwv", "Nobody")).await;
+    ended(&server, &nothing).await;
+    model.order(vec![
+        Order::Call(vec![(
+            "search",
+            "{\"query\": \"fix you\"}"
+        )]);
+        20
+    ]);
+    let endless = start(&server, by_agents("Paradise", "Coldplay")).await;
+    ended(&server, &endless).await;
     server.end().await.unwrap();
     vec![
         ("model_chose", chosen),
         ("model_refused", refused),
         ("model_decided", batch),
+        ("agents_added", added),
+        ("agents_found_nothing", nothing),
+        ("agents_endless", endless),
     ]
 }
 
@@ -413,6 +444,7 @@ async fn today_s_histories_replay_and_every_path_has_been_recorded() {
         "Review",
         "RememberedAnswer",
         "TokenBudget",
+        "AgentSync",
     ] {
         assert!(
             histories.keys().any(|name| name.starts_with(workflow)),

@@ -4,10 +4,12 @@
 #![expect(clippy::unwrap_used, reason = "a failed test should panic")]
 #![expect(clippy::print_stdout, reason = "figures, shown with --nocapture")]
 
+mod scripted_agents;
 mod scripted_model;
 mod stand_in;
 mod support;
 
+mod agents;
 mod bad_input;
 mod batches;
 mod batches_in_bulk;

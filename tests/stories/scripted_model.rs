@@ -20,6 +20,8 @@ use jsonschema::Validator;
 use segue::client::Launch;
 use serde_json::{Value, json};
 
+use crate::scripted_agents;
+
 /// The key that it takes. It must be found nowhere else.
 pub(crate) const KEY: &str = "sk-scripted-0123456789abcdef";
 
@@ -36,6 +38,10 @@ pub(crate) enum Order {
     AsTheRule,
     /// These words.
     Say(String),
+    /// These calls of tools: their names and arguments.
+    Call(Vec<(&'static str, &'static str)>),
+    /// What the rule says, after so many milliseconds.
+    Hold(u64),
     /// This stream, as it stands.
     Stream(&'static str),
     /// Words of refusal.
@@ -132,17 +138,39 @@ async fn answer(
     Json(request): Json<Value>,
 ) -> Response {
     let order = model.note(&headers, &request);
-    let said = said_by_rule(&request);
-    let half = &said[..said.len() / 2];
+    let said = match scripted_agents::said_by_rule(&request) {
+        Some(said) => said,
+        None => Said {
+            text: said_by_rule(&request),
+            calls: Vec::new(),
+        },
+    };
+    let half = &said.text[..said.text.len() / 2];
     let done = || model.inside().answers += 1;
     match order {
         Order::AsTheRule => {
             done();
-            events(text_events(&said, "stop"), false)
+            said.answer()
         }
         Order::Say(words) => {
             done();
             events(text_events(&words, "stop"), false)
+        }
+        Order::Hold(time) => {
+            tokio::time::sleep(Duration::from_millis(time)).await;
+            done();
+            said.answer()
+        }
+        Order::Call(calls) => {
+            done();
+            let calls = calls
+                .into_iter()
+                .map(|(name, arguments)| (name.to_owned(), arguments.to_owned()));
+            Said {
+                text: String::new(),
+                calls: calls.collect(),
+            }
+            .answer()
         }
         Order::Stream(stream) => {
             done();
@@ -173,6 +201,36 @@ async fn answer(
             }
             response
         }
+    }
+}
+
+/// What it says in a turn.
+pub(crate) struct Said {
+    pub(crate) text: String,
+    pub(crate) calls: Vec<(String, String)>,
+}
+
+impl Said {
+    fn answer(self) -> Response {
+        if self.calls.is_empty() {
+            return events(text_events(&self.text, "stop"), false);
+        }
+        let mut all = vec![chunk(
+            json!({"role": "assistant", "content": self.text}),
+            None,
+        )];
+        for (index, (name, arguments)) in self.calls.into_iter().enumerate() {
+            let half = arguments.len() / 2;
+            let (one, other) = arguments.split_at(half);
+            let first = json!({"index": index, "id": format!("call_{index}"), "type": "function",
+                "function": {"name": name, "arguments": one}});
+            let rest = json!({"index": index, "function": {"arguments": other}});
+            all.push(chunk(json!({"tool_calls": [first]}), None));
+            all.push(chunk(json!({"tool_calls": [rest]}), None));
+        }
+        all.push(chunk(json!({}), Some("tool_calls")));
+        all.push(usage());
+        events(all, false)
     }
 }
 

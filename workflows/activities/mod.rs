@@ -25,7 +25,7 @@ pub use self::{
         Searched,
     },
     engine::{AskedBefore, EngineActivities, Recalled},
-    model::{Disambiguate, Disambiguated, ModelActivities, Payer},
+    model::{Disambiguate, Disambiguated, Invoke, ModelActivities, Payer},
 };
 use self::{
     attempt::{reading, writing},

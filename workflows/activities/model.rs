@@ -72,6 +72,17 @@ pub struct Disambiguated {
     pub usage: Usage,
 }
 
+/// A turn of an agent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Invoke {
+    /// Who asks.
+    pub payer: Payer,
+    /// Whose turn it is.
+    pub agent: String,
+    /// What is asked.
+    pub ask: Ask,
+}
+
 impl ModelActivities {
     /// The activities on this model, behind this gate, of a worker that ends when `stopping` is
     /// cancelled. The accounts are kept by the engine of `client`.
@@ -204,6 +215,27 @@ impl Saying {
 
 #[activities]
 impl ModelActivities {
+    /// Takes a turn of an agent. What the model has said so far goes along with the heartbeats.
+    #[activity(name = "invoke_model")]
+    pub async fn invoke_model(
+        self: Arc<Self>,
+        ctx: ActivityContext,
+        turn: Invoke,
+    ) -> Result<Attempted<Reply>, ActivityError> {
+        let saying = Saying::default();
+        let told = saying.clone();
+        reading_on(
+            &ctx,
+            &self.stopping,
+            (TELLING, move || told.told()),
+            async {
+                self.paid(&turn.payer, &turn.ask, |text| saying.hear(text))
+                    .await
+            },
+        )
+        .await
+    }
+
     /// Asks which of the candidates are meant.
     #[activity(name = "ai_disambiguate")]
     pub async fn ai_disambiguate(

@@ -150,7 +150,8 @@ impl Model {
                 .into_iter()
                 .filter_map(|(is_missing, what)| is_missing.then_some(what))
                 .collect(),
-            adds: "A model decides between close matches (on_ambiguous: ai). Everything else works \
+            adds: "A model decides between close matches (on_ambiguous: ai), and can do a \
+                   sync as agents (strategy: agents). Everything else works \
                    without one.",
             tokens_per_sync: settings.tokens_per_sync,
             tokens_per_day: settings.tokens_per_day,

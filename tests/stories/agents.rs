@@ -1,0 +1,294 @@
+//! "Let agents do it." A sync whose work is done by agents keeps every promise of one that is not.
+
+use segue::client::Server;
+use serde_json::{Value, json};
+
+use crate::{
+    scripted_model::{Order, ScriptedModel},
+    support::{CLOCKS, NEVER_OPENS, World, all, ended, start, until},
+};
+
+/// The turns of a sync of a song without an ISRC: search, hand over, score, hand over, add, verify, end.
+const TURNS: usize = 7;
+
+fn by_agents(playlist: &str) -> Value {
+    json!({"title": CLOCKS.0, "artist": CLOCKS.1, "playlist": playlist, "strategy": "agents"})
+}
+
+async fn serve_with(world: &World, model: &ScriptedModel) -> Server {
+    let launch = model.beside(world.launch()).await;
+    let launch = launch.with("SEGUE_BREAKER_FAILURES", NEVER_OPENS);
+    Server::start(&launch.with("SEGUE_MODEL_TIMEOUT_SECONDS", "30"))
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn agents_search_match_and_add_and_come_to_what_the_pipeline_comes_to() {
+    let world = World::new().await;
+    let model = ScriptedModel::default();
+    let server = serve_with(&world, &model).await;
+    let view = ended(&server, &start(&server, by_agents(world.empty())).await).await;
+    assert_eq!(view["status"], "completed", "{view:#}");
+    assert_eq!(view["success"], true, "{view:#}");
+    assert_eq!(view["spotify_track_uri"], CLOCKS.2, "{view:#}");
+    assert_eq!(world.in_playlist(world.empty()), [CLOCKS.2]);
+    assert_eq!(model.requests().len(), TURNS);
+
+    let again = ended(&server, &start(&server, by_agents(world.empty())).await).await;
+    assert_eq!(again["already_present"], true, "{again:#}");
+    assert_eq!(world.effective_adds(), 1);
+
+    // Two calls in one turn.
+    let mut with_isrc = json!({"title": "Kids", "artist": "MGMT", "playlist": world.empty(),
+        "isrc": "USSM10703562", "strategy": "agents"});
+    let before = model.requests().len();
+    let view = ended(&server, &start(&server, with_isrc.clone()).await).await;
+    assert_eq!(view["success"], true, "{view:#}");
+    let after_search = &model.requests()[before + 1];
+    let results = after_search["messages"].as_array().unwrap().iter();
+    assert_eq!(
+        results.filter(|message| message["role"] == "tool").count(),
+        2,
+        "{after_search:#}"
+    );
+
+    with_isrc = json!({"title": "Zzyzx Nonesuch Qwv", "artist": "Nobody", "playlist": world.empty(),
+        "strategy": "agents"});
+    let view = ended(&server, &start(&server, with_isrc).await).await;
+    assert_eq!(
+        (&view["status"], &view["success"]),
+        (&json!("completed"), &json!(false)),
+        "{view:#}"
+    );
+    model.assert_well_asked();
+    server.end().await.unwrap();
+}
+
+/// What a model gets wrong is told to it, and it goes on.
+#[tokio::test]
+async fn what_an_agent_gets_wrong_changes_nothing() {
+    let world = World::new().await;
+    let model = ScriptedModel::default();
+    let server = serve_with(&world, &model).await;
+    let cases = [
+        (
+            "broken arguments",
+            Order::Call(vec![("search", "{\"query\": ")]),
+        ),
+        (
+            "arguments of another form",
+            Order::Call(vec![("search", "{\"playlist\": \"x\"}")]),
+        ),
+        (
+            "an unknown tool",
+            Order::Call(vec![("delete_playlist", "{}")]),
+        ),
+        (
+            "a tool of another agent",
+            Order::Call(vec![("add_track", "{\"candidate\": 0}")]),
+        ),
+        (
+            "an unknown agent",
+            Order::Call(vec![("transfer_to_admin_agent", "{}")]),
+        ),
+        (
+            "an early end",
+            Order::Say("{\"outcome\": \"added\"}".to_owned()),
+        ),
+        ("prose", Order::Say("I have added it!".to_owned())),
+    ];
+    let turns = cases.len() + TURNS;
+    for (place, (case, order)) in cases.into_iter().enumerate() {
+        let before = model.requests().len();
+        model.order([order]);
+        let view = ended(&server, &start(&server, by_agents(world.empty())).await).await;
+        assert_eq!(view["success"], true, "{case}: {view:#}");
+        assert_eq!(view["already_present"], place > 0, "{case}: {view:#}");
+        assert_eq!(model.requests().len() - before, TURNS + 1, "{case}");
+    }
+    assert!(turns > TURNS);
+    assert_eq!(world.in_playlist(world.empty()), [CLOCKS.2]);
+    model.assert_well_asked();
+    server.end().await.unwrap();
+}
+
+/// It crosses a continue-as-new on its way.
+#[tokio::test]
+async fn an_endless_loop_is_cut_by_the_turn_limit() {
+    let world = World::new().await;
+    let model = ScriptedModel::default();
+    let server = serve_with(&world, &model).await;
+    model.order(vec![
+        Order::Call(vec![(
+            "search",
+            "{\"query\": \"clocks coldplay\"}"
+        )]);
+        20
+    ]);
+    let view = ended(&server, &start(&server, by_agents(world.empty())).await).await;
+    assert_eq!(view["status"], "failed", "{view:#}");
+    assert_eq!(view["error_code"], "agents_gave_up", "{view:#}");
+    assert_eq!(model.requests().len(), 20);
+    assert!(world.in_playlist(world.empty()).is_empty());
+    model.assert_well_asked();
+    server.end().await.unwrap();
+}
+
+/// An agent names what it may not: another number, another song, a second one.
+#[tokio::test]
+async fn an_agent_can_add_only_what_was_found_and_fits_and_only_once() {
+    let world = World::new().await;
+    let model = ScriptedModel::default();
+    let server = serve_with(&world, &model).await;
+    let others = world.in_playlist(world.sim.full_playlist_id());
+    let rule = || Order::AsTheRule;
+    let evil = |candidate: &'static str| Order::Call(vec![("add_track", candidate)]);
+    model.order([
+        // It finds other songs as well.
+        Order::Call(vec![
+            ("search", "{\"query\": \"clocks coldplay\"}"),
+            ("search", "{\"query\": \"poker face lady gaga\"}"),
+        ]),
+        rule(),
+        rule(),
+        rule(),
+        evil("{\"candidate\": 99}"),
+        evil("{\"candidate\": 0, \"playlist\": \"another\"}"),
+        evil("{\"candidate\": \"spotify:track:0000000000000000000000\"}"),
+        rule(),
+        evil("{\"candidate\": 1}"),
+    ]);
+    let view = ended(&server, &start(&server, by_agents(world.empty())).await).await;
+    assert_eq!(view["success"], true, "{view:#}");
+    assert_eq!(world.in_playlist(world.empty()), [CLOCKS.2]);
+    assert_eq!(world.in_playlist(world.sim.full_playlist_id()), others);
+    for request in model.requests() {
+        let told = request.to_string();
+        assert!(
+            !told.contains("spotify:track:0BCPK") && !told.contains(world.empty()),
+            "{told}"
+        );
+    }
+    model.assert_well_asked();
+    server.end().await.unwrap();
+}
+
+/// Killed when the turn of this number has been asked for: those before it have been answered, and their
+/// tools were called. None of them is asked for again.
+async fn killed_at_turn(turn: usize) {
+    let world = World::new().await;
+    let model = ScriptedModel::default();
+    let server = serve_with(&world, &model).await;
+    model.order(std::iter::repeat_n(Order::AsTheRule, turn - 1).chain([Order::Hold(20_000)]));
+    let id = start(&server, by_agents(world.empty())).await;
+    until("the turn comes", async || model.requests().len() == turn).await;
+    server.kill().await.unwrap();
+    let server = serve_with(&world, &model).await;
+    let view = ended(&server, &id).await;
+    assert_eq!(view["success"], true, "turn {turn}: {view:#}");
+    assert_eq!(world.in_playlist(world.empty()), [CLOCKS.2], "turn {turn}");
+    assert_eq!(world.effective_adds(), 1, "turn {turn}");
+    assert_eq!(
+        model.requests().len(),
+        TURNS + 1,
+        "turn {turn}: only the unanswered one was asked again"
+    );
+    assert_eq!(model.answers(), TURNS, "turn {turn}");
+    server.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn killed_after_each_of_the_first_turns_no_answer_is_paid_twice() {
+    all((1..=4).map(killed_at_turn)).await;
+}
+
+#[tokio::test]
+async fn killed_after_each_of_the_last_turns_no_answer_is_paid_twice() {
+    all((5..=TURNS).map(killed_at_turn)).await;
+}
+
+/// Killed in the middle of a tool call, before and after it takes effect.
+#[tokio::test]
+async fn killed_within_each_tool_call_the_track_is_there_once() {
+    let moments = [
+        ("search", 1, "latency_ms"),
+        ("search", 1, "latency_after_ms"),
+        ("playlist_items", 1, "latency_ms"),
+        ("add_items", 1, "latency_ms"),
+        ("add_items", 1, "latency_after_ms"),
+        ("playlist_items", 2, "latency_ms"),
+        ("playlist_items", 3, "latency_after_ms"),
+    ];
+    all(moments.map(|(endpoint, number, hold)| async move {
+        let world = World::new().await;
+        let model = ScriptedModel::default();
+        let mut fault = json!({"endpoint": endpoint, "skip": number - 1, "count": 1});
+        fault[hold] = json!(2_500);
+        world.fault(fault).await;
+        let server = serve_with(&world, &model).await;
+        let id = start(&server, by_agents(world.empty())).await;
+        world.until_asked(endpoint, number).await;
+        if (endpoint, hold) == ("add_items", "latency_after_ms") {
+            until("the add takes effect", async || world.effective_adds() == 1).await;
+        }
+        server.kill().await.unwrap();
+        let server = serve_with(&world, &model).await;
+        let view = ended(&server, &id).await;
+        assert_eq!(
+            view["success"], true,
+            "{endpoint} {number} {hold}: {view:#}"
+        );
+        assert_eq!(
+            world.in_playlist(world.empty()),
+            [CLOCKS.2],
+            "{endpoint} {number} {hold}"
+        );
+        assert_eq!(world.effective_adds(), 1, "{endpoint} {number} {hold}");
+        assert_eq!(model.answers(), TURNS, "{endpoint} {number} {hold}");
+        server.end().await.unwrap();
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn cancelled_in_a_turn_or_after_the_add_nothing_stays() {
+    for turn in [2, 6] {
+        let world = World::new().await;
+        let model = ScriptedModel::default();
+        let server = serve_with(&world, &model).await;
+        model.order(std::iter::repeat_n(Order::AsTheRule, turn - 1).chain([Order::Hold(20_000)]));
+        let id = start(&server, by_agents(world.empty())).await;
+        until("the turn comes", async || model.requests().len() == turn).await;
+        let cancel = json!({"sync_id": id, "wait_seconds": 20});
+        let _ = server.call("cancel_sync", cancel).await.unwrap();
+        let view = ended(&server, &id).await;
+        if turn == 2 {
+            assert_eq!(view["status"], "cancelled", "{view:#}");
+            assert!(world.in_playlist(world.empty()).is_empty(), "{view:#}");
+        } else {
+            // It was added and verified before: as with the pipeline, that has come to its end.
+            assert_eq!(world.in_playlist(world.empty()), [CLOCKS.2], "{view:#}");
+            assert_eq!(view["success"], true, "{view:#}");
+        }
+        server.end().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_model_that_is_down_makes_a_dead_letter_that_a_retry_brings_home() {
+    let world = World::new().await;
+    let model = ScriptedModel::default();
+    let server = serve_with(&world, &model).await;
+    model.order(vec![Order::Status(500, None, json!({})); 3]);
+    let id = start(&server, by_agents(world.empty())).await;
+    let view = ended(&server, &id).await;
+    assert_eq!(view["status"], "dead_lettered", "{view:#}");
+    assert_eq!(view["error_code"], "model_unavailable", "{view:#}");
+    let again = json!({"sync_id": id, "wait_seconds": 45});
+    let again = server.call("retry_failed", again).await.unwrap();
+    assert_eq!(again["success"], true, "{again:#}");
+    assert_eq!(world.in_playlist(world.empty()), [CLOCKS.2]);
+    model.assert_well_asked();
+    server.end().await.unwrap();
+}

@@ -1,0 +1,78 @@
+//! How the scripted model plays the agents of a sync: it reads what the tools answered, and nothing else.
+
+use serde_json::{Value, json};
+
+use crate::scripted_model::Said;
+
+/// What the agent says whose turn it is; nothing if the request is no agent's.
+pub(crate) fn said_by_rule(request: &Value) -> Option<Said> {
+    let tools = request["tools"].as_array()?;
+    let has = |name: &str| tools.iter().any(|tool| tool["function"]["name"] == name);
+    let messages = request["messages"].as_array()?;
+    let results: Vec<Value> = messages
+        .iter()
+        .filter(|message| message["role"] == "tool")
+        .filter_map(|message| serde_json::from_str(message["content"].as_str()?).ok())
+        .collect();
+    let latest = |name: &str| results.iter().rev().find(|result| !result[name].is_null());
+    Some(if has("search") {
+        match latest("found") {
+            Some(_) => call("transfer_to_match_agent", json!({})),
+            None => search(messages)?,
+        }
+    } else if has("score_candidates") {
+        match latest("scores") {
+            Some(_) => call("transfer_to_playlist_agent", json!({})),
+            None => call("score_candidates", json!({})),
+        }
+    } else {
+        match (
+            latest("result"),
+            latest("is_there"),
+            latest("scores").and_then(chosen),
+        ) {
+            (Some(result), Some(_), _) => ends(&result["result"]),
+            (Some(_), None, Some(number)) => call("verify_track", json!({"candidate": number})),
+            (None, _, Some(number)) => call("add_track", json!({"candidate": number})),
+            _ => ends(&json!("none")),
+        }
+    })
+}
+
+fn call(name: &str, arguments: Value) -> Said {
+    Said {
+        text: String::new(),
+        calls: vec![(name.to_owned(), arguments.to_string())],
+    }
+}
+
+fn ends(outcome: &Value) -> Said {
+    Said {
+        text: json!({ "outcome": outcome }).to_string(),
+        calls: Vec::new(),
+    }
+}
+
+/// Both searches at once, where there is an ISRC.
+fn search(messages: &[Value]) -> Option<Said> {
+    let task = messages.get(1)?["content"].as_str()?;
+    let (_, data) = task.split_once("<data>")?;
+    let (data, _) = data.split_once("</data>")?;
+    let data: Value = serde_json::from_str(data).ok()?;
+    let song = &data["song"];
+    let words = |name: &str| song[name].as_str().unwrap_or_default().to_owned();
+    let query = format!("{} {}", words("title"), words("artist"));
+    let mut said = call("search", json!({ "query": query }));
+    if !song["isrc"].is_null() {
+        let isrc = json!({"isrc": song["isrc"]}).to_string();
+        said.calls.push(("search_by_isrc".to_owned(), isrc));
+    }
+    Some(said)
+}
+
+/// The best candidate, if its score is good enough.
+fn chosen(told: &Value) -> Option<u64> {
+    let best = told["scores"].as_array()?.first()?;
+    let is_good = best["score"].as_f64()? >= told["needed"].as_f64()?;
+    is_good.then(|| best["candidate"].as_u64()).flatten()
+}
