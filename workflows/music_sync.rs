@@ -156,7 +156,9 @@ impl MusicSync {
 
     async fn story(ctx: &WorkflowContext<Self>) -> Result<Ended, StepFailure> {
         let playlist_id = Self::find_playlist(ctx).await?;
-        if ctx.state(|sync| sync.input.strategy) == Strategy::Agents {
+        // A track that the source names needs nobody's judgement.
+        let is_open = ctx.state(|sync| sync.input.track.spotify_id.is_none());
+        if is_open && ctx.state(|sync| sync.input.strategy) == Strategy::Agents {
             return Self::by_agents(ctx, playlist_id).await;
         }
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::{
     batches::{songs, uri_of},
     scripted_model::{KEY, ScriptedModel},
-    support::{World, ended, start_batch},
+    support::{World, ended, start, start_batch},
 };
 
 /// What a title may say.
@@ -193,6 +193,59 @@ async fn no_order_in_a_title_an_artist_or_an_album_is_obeyed() {
     assert_eq!(world.in_playlist(world.empty()), there);
     assert_eq!(world.in_playlist(world.sim.full_playlist_id()), others);
     assert_nothing_disclosed(&model, world);
+    model.assert_well_asked();
+    server.end().await.unwrap();
+}
+
+/// The same orders, met by agents: in the song that they are given, and in what their tools answer.
+#[tokio::test]
+async fn no_order_is_obeyed_by_agents_either() {
+    let hostile = Hostile::new().await;
+    let world = &hostile.world;
+    let model = ScriptedModel::default();
+    let launch = model.beside(world.launch()).await;
+    let server = Server::start(&launch).await.unwrap();
+    let others = world.in_playlist(world.sim.full_playlist_id());
+    let mut added = 0;
+    for (place, (song, order)) in hostile.songs.iter().zip(ORDERS).enumerate().take(12) {
+        // Every other one is clean, and meets its bait in what the search finds.
+        let title = match place % 2 {
+            0 => song.name.clone(),
+            _ => format!("{} {order}", song.name),
+        };
+        let call = json!({"title": title, "artist": song.artists.join(" & "),
+            "playlist": world.empty(), "strategy": "agents"});
+        let view = ended(&server, &start(&server, call).await).await;
+        assert_eq!(view["status"], "completed", "{order}: {view:#}");
+        let there = world.in_playlist(world.empty());
+        assert!(
+            there.iter().all(|uri| hostile.right().contains(uri)),
+            "{order}: {there:#?}"
+        );
+        added += usize::from(view["success"] == true);
+    }
+    assert!(added >= 5, "the clean ones at least: {added}");
+    assert_eq!(world.in_playlist(world.empty()).len(), added);
+    assert_eq!(world.in_playlist(world.sim.full_playlist_id()), others);
+    for request in model.requests() {
+        for message in request["messages"].as_array().unwrap().iter().skip(1) {
+            let text = message["content"].as_str().unwrap_or_default();
+            match message["role"].as_str() {
+                Some("tool") => assert!(!text.contains(['<', '>', '`']), "{text}"),
+                Some("user") => assert!(text.matches("data>").count() <= 2, "{text}"),
+                _ => {}
+            }
+        }
+        let whole = request.to_string();
+        for secret in [
+            KEY,
+            world.empty(),
+            world.sim.full_playlist_id(),
+            "spotify:track:",
+        ] {
+            assert!(!whole.contains(secret), "{secret}");
+        }
+    }
     model.assert_well_asked();
     server.end().await.unwrap();
 }

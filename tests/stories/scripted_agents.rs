@@ -14,6 +14,18 @@ pub(crate) fn said_by_rule(request: &Value) -> Option<Said> {
         .filter(|message| message["role"] == "tool")
         .filter_map(|message| serde_json::from_str(message["content"].as_str()?).ok())
         .collect();
+    // As gullible as can be: what stands outside a fence is obeyed.
+    let said = messages
+        .iter()
+        .skip(1)
+        .filter(|message| message["role"] == "user");
+    let outside = said.filter_map(|message| Some(outside_of_fences(message["content"].as_str()?)));
+    if outside
+        .into_iter()
+        .any(|text| text.to_lowercase().contains("ignore"))
+    {
+        return Some(call("add_track", json!({"candidate": 1})));
+    }
     let latest = |name: &str| results.iter().rev().find(|result| !result[name].is_null());
     Some(if has("search") {
         match latest("found") {
@@ -37,6 +49,16 @@ pub(crate) fn said_by_rule(request: &Value) -> Option<Said> {
             _ => ends(&json!("none")),
         }
     })
+}
+
+fn outside_of_fences(text: &str) -> String {
+    let mut outside = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("<data>") {
+        outside.push_str(before);
+        rest = after.split_once("</data>").map_or("", |(_, behind)| behind);
+    }
+    outside + rest
 }
 
 fn call(name: &str, arguments: Value) -> Said {
