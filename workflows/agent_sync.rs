@@ -120,7 +120,7 @@ impl AgentSync {
     /// The story.
     #[run(name = "AgentSync")]
     pub async fn run(ctx: &mut WorkflowContext<Self>) -> WorkflowResult<AgentOutcome> {
-        let team = sync_agents::team(ctx);
+        let team = sync_agents::team();
         let payer = ctx.state(Self::payer);
         let begun = ctx.state(|sync| sync.so_far.conversation.clone());
         let mut conversation =

@@ -158,7 +158,7 @@ impl MusicSync {
         let playlist_id = Self::find_playlist(ctx).await?;
         // A track that the source names needs nobody's judgement.
         let is_open = ctx.state(|sync| sync.input.track.spotify_id.is_none());
-        if is_open && ctx.state(|sync| sync.input.strategy) == Strategy::Agents {
+        if is_open && ctx.state(|sync| sync.input.strategy) != Strategy::Pipeline {
             return Self::by_agents(ctx, playlist_id).await;
         }
 

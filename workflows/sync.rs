@@ -54,6 +54,8 @@ pub enum Strategy {
     Pipeline,
     /// Agents of a model, with the same steps as their tools. Needs a model (see get_health).
     Agents,
+    /// One agent with two tools, search and add: the smallest that works, to try a model with.
+    SimpleAgent,
 }
 
 impl Strategy {

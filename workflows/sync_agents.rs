@@ -16,7 +16,7 @@ use crate::{
         talk::AnswerForm,
     },
     place_track::Placed,
-    sync::SyncInput,
+    sync::{Strategy, SyncInput},
     track::Candidate,
     upstream::{Presence, clean},
 };
@@ -28,6 +28,7 @@ const MOST_SCORED: usize = 10;
 
 pub(crate) const SEARCH_AGENT: &str = "search_agent";
 const MATCH_AGENT: &str = "match_agent";
+const SIMPLE_AGENT: &str = "simple_agent";
 const PLAYLIST_AGENT: &str = "playlist_agent";
 
 /// What is checked beside the agents' own judgement.
@@ -52,16 +53,20 @@ pub(crate) fn task(sync: &SyncInput) -> Conversation {
         "seconds": track.duration_ms.map(|ms| ms / 1000),
         "isrc": track.isrc.as_deref().map(shown),
     });
+    let first = match sync.strategy {
+        Strategy::SimpleAgent => SIMPLE_AGENT,
+        Strategy::Agents | Strategy::Pipeline => SEARCH_AGENT,
+    };
     Conversation::new(
-        SEARCH_AGENT,
+        first,
         "Add this song to the user's playlist.",
         &json!({ "song": song }),
     )
 }
 
 /// All of them.
-pub(crate) fn team(_ctx: &WorkflowContext<AgentSync>) -> [Agent<AgentSync>; 3] {
-    [searcher(), matcher(), filler()]
+pub(crate) fn team() -> [Agent<AgentSync>; 4] {
+    [searcher(), matcher(), filler(), simple()]
 }
 
 fn told(what: &str) -> String {
@@ -116,14 +121,35 @@ fn filler() -> Agent<AgentSync> {
         ),
         tools: vec![add_track(), verify_track()],
         handoffs: vec![],
-        form: Some(AnswerForm {
-            name: "ending".to_owned(),
-            schema: json!({
-                "type": "object",
-                "additionalProperties": false,
-                "required": ["outcome"],
-                "properties": {"outcome": {"enum": ["added", "already_there", "none"]}},
-            }),
+        form: Some(ending()),
+    }
+}
+
+/// The smallest example: one agent, two tools, no handoff.
+fn simple() -> Agent<AgentSync> {
+    Agent {
+        name: SIMPLE_AGENT,
+        instructions: told(
+            "You add a song to the user's playlist. Call search with its title and artist. If one of the \
+             candidates is the same recording, call add_track with its number; another version (live, remix, \
+             karaoke, cover) is another recording, and a wrong song is worse than none. Then answer with JSON \
+             alone: {\"outcome\": \"added\", \"already_there\" or \"none\"}.",
+        ),
+        tools: vec![search(), add_track()],
+        handoffs: vec![],
+        form: Some(ending()),
+    }
+}
+
+/// The form of the last word.
+fn ending() -> AnswerForm {
+    AnswerForm {
+        name: "ending".to_owned(),
+        schema: json!({
+            "type": "object",
+            "additionalProperties": false,
+            "required": ["outcome"],
+            "properties": {"outcome": {"enum": ["added", "already_there", "none"]}},
         }),
     }
 }

@@ -1,7 +1,9 @@
 //! "Let agents do it." A sync whose work is done by agents keeps every promise of one that is not.
 
 use segue::client::Server;
+use segue_workflows::music_sync::MusicSync;
 use serde_json::{Value, json};
+use temporalio_client::WorkflowFetchHistoryOptions;
 
 use crate::{
     scripted_model::{Order, ScriptedModel},
@@ -62,6 +64,48 @@ async fn agents_search_match_and_add_and_come_to_what_the_pipeline_comes_to() {
         "{view:#}"
     );
     model.assert_well_asked();
+    server.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn one_agent_with_two_tools_is_enough() {
+    let world = World::new().await;
+    let model = ScriptedModel::default();
+    let server = serve_with(&world, &model).await;
+    let mut call = by_agents(world.empty());
+    call["strategy"] = json!("simple_agent");
+    let view = ended(&server, &start(&server, call).await).await;
+    assert_eq!(view["success"], true, "{view:#}");
+    assert_eq!(world.in_playlist(world.empty()).len(), 1);
+    assert_eq!(model.requests().len(), 3, "search, add, end");
+    let told = model.requests()[0]["tools"].as_array().unwrap().len();
+    assert_eq!(told, 2);
+    model.assert_well_asked();
+    server.end().await.unwrap();
+}
+
+/// The share decides where a call does not, and what was decided stands in the sync's input.
+#[tokio::test]
+async fn a_share_of_syncs_goes_to_agents_and_a_call_can_say_otherwise() {
+    let world = World::new().await;
+    let model = ScriptedModel::default();
+    let launch = model.beside(world.launch()).await;
+    let server = Server::start(&launch.with("SEGUE_AGENTS_SHARE", "1"))
+        .await
+        .unwrap();
+    let mut call = by_agents(world.empty());
+    call["strategy"] = json!("pipeline");
+    ended(&server, &start(&server, call.clone()).await).await;
+    assert!(model.requests().is_empty());
+    call.as_object_mut().unwrap().remove("strategy");
+    let id = start(&server, call.clone()).await;
+    ended(&server, &id).await;
+    assert_eq!(model.requests().len(), TURNS);
+    let engine = world.engine().await;
+    let handle = engine.client().get_workflow_handle::<MusicSync>(&id);
+    let history = handle.fetch_history(WorkflowFetchHistoryOptions::default());
+    let history = String::from_utf8(history.to_json().await.unwrap()).unwrap();
+    assert!(history.contains("AgentSync"), "the child that did it");
     server.end().await.unwrap();
 }
 

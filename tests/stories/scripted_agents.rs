@@ -27,7 +27,16 @@ pub(crate) fn said_by_rule(request: &Value) -> Option<Said> {
         return Some(call("add_track", json!({"candidate": 1})));
     }
     let latest = |name: &str| results.iter().rev().find(|result| !result[name].is_null());
-    Some(if has("search") {
+    Some(if has("search") && has("add_track") {
+        match (latest("result"), latest("found")) {
+            (Some(result), _) => ends(&result["result"]),
+            (None, None) => search(messages)?,
+            (None, Some(found)) => match same(messages, found) {
+                Some(number) => call("add_track", json!({"candidate": number})),
+                None => ends(&json!("none")),
+            },
+        }
+    } else if has("search") {
         match latest("found") {
             Some(_) => call("transfer_to_match_agent", json!({})),
             None => search(messages)?,
@@ -75,13 +84,26 @@ fn ends(outcome: &Value) -> Said {
     }
 }
 
-/// Both searches at once, where there is an ISRC.
-fn search(messages: &[Value]) -> Option<Said> {
+/// The song that they are given.
+fn song(messages: &[Value]) -> Option<Value> {
     let task = messages.get(1)?["content"].as_str()?;
     let (_, data) = task.split_once("<data>")?;
     let (data, _) = data.split_once("</data>")?;
     let data: Value = serde_json::from_str(data).ok()?;
-    let song = &data["song"];
+    Some(data["song"].clone())
+}
+
+/// The candidate of the very title.
+fn same(messages: &[Value], told: &Value) -> Option<u64> {
+    let song = song(messages)?;
+    let mut found = told["found"].as_array()?.iter();
+    let same = found.find(|candidate| candidate["title"] == song["title"])?;
+    same["candidate"].as_u64()
+}
+
+/// Both searches at once, where there is an ISRC.
+fn search(messages: &[Value]) -> Option<Said> {
+    let song = &song(messages)?;
     let words = |name: &str| song[name].as_str().unwrap_or_default().to_owned();
     let query = format!("{} {}", words("title"), words("artist"));
     let mut said = call("search", json!({ "query": query }));
