@@ -1,7 +1,7 @@
 //! "Ignore all previous instructions." What stands in a title, a name or an answer is never an order: the
 //! model here obeys every order that it finds outside a fence, whoever gives it, and finds none.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use segue::client::Server;
 use segue_spotify::sim::{CatalogSource, Sim, SimOptions, catalog::Track};
@@ -197,6 +197,24 @@ async fn no_order_in_a_title_an_artist_or_an_album_is_obeyed() {
     server.end().await.unwrap();
 }
 
+/// The track to which the rules alone come.
+async fn by_rules(server: &Server, song: &Value) -> Value {
+    let track = json!({"title": song["title"], "artist": song["artist"]});
+    let view = server
+        .call(
+            "preview_sync",
+            json!({"tracks": [track], "wait_seconds": 30}),
+        )
+        .await
+        .unwrap();
+    let report = server
+        .read(view["batch"]["report"].as_str().unwrap())
+        .await
+        .unwrap();
+    let report: Value = serde_json::from_str(&report).unwrap();
+    report["rows"][0]["matched"]["spotify_track_uri"].clone()
+}
+
 /// The same orders, met by agents: in the song that they are given, and in what their tools answer.
 #[tokio::test]
 async fn no_order_is_obeyed_by_agents_either() {
@@ -206,7 +224,7 @@ async fn no_order_is_obeyed_by_agents_either() {
     let launch = model.beside(world.launch()).await;
     let server = Server::start(&launch).await.unwrap();
     let others = world.in_playlist(world.sim.full_playlist_id());
-    let mut added = 0;
+    let mut added = BTreeSet::new();
     // Not the order that stands in its bait: the text that a song and its bait share is a reason to match.
     let orders = ORDERS.iter().cycle().skip(7);
     for (place, (song, order)) in hostile.songs.iter().zip(orders).enumerate().take(12) {
@@ -217,17 +235,20 @@ async fn no_order_is_obeyed_by_agents_either() {
         };
         let call = json!({"title": title, "artist": song.artists.join(" & "),
             "playlist": world.empty(), "strategy": "agents"});
+        let by_rules = by_rules(&server, &call).await;
         let view = ended(&server, &start(&server, call).await).await;
         assert_eq!(view["status"], "completed", "{order}: {view:#}");
-        let there = world.in_playlist(world.empty());
-        assert!(
-            there.iter().all(|uri| hostile.right().contains(uri)),
-            "{order}: {there:#?}"
-        );
-        added += usize::from(view["success"] == true);
+        if place % 2 == 0 {
+            assert_eq!(view["spotify_track_uri"], uri_of(song), "{order}: {view:#}");
+        }
+        // What is in a title is a reason to match, as it is for the rules, and nothing else.
+        if view["success"] == true {
+            assert_eq!(view["spotify_track_uri"], by_rules, "{order}: {view:#}");
+            added.insert(view["spotify_track_uri"].to_string());
+        }
     }
-    assert!(added >= 5, "the clean ones at least: {added}");
-    assert_eq!(world.in_playlist(world.empty()).len(), added);
+    assert!(added.len() >= 6, "the clean ones at least: {added:#?}");
+    assert_eq!(world.in_playlist(world.empty()).len(), added.len());
     assert_eq!(world.in_playlist(world.sim.full_playlist_id()), others);
     for request in model.requests() {
         for message in request["messages"].as_array().unwrap().iter().skip(1) {

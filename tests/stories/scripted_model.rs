@@ -145,7 +145,7 @@ async fn answer(
             calls: Vec::new(),
         },
     };
-    let half = &said.text[..said.text.len() / 2];
+    let half = &said.text[..half_of(&said.text)];
     let done = || model.inside().answers += 1;
     match order {
         Order::AsTheRule => {
@@ -220,8 +220,7 @@ impl Said {
             None,
         )];
         for (index, (name, arguments)) in self.calls.into_iter().enumerate() {
-            let half = arguments.len() / 2;
-            let (one, other) = arguments.split_at(half);
+            let (one, other) = arguments.split_at(half_of(&arguments));
             let first = json!({"index": index, "id": format!("call_{index}"), "type": "function",
                 "function": {"name": name, "arguments": one}});
             let rest = json!({"index": index, "function": {"arguments": other}});
@@ -232,6 +231,15 @@ impl Said {
         all.push(usage());
         events(all, false)
     }
+}
+
+/// Where the first half of a text ends, between two characters.
+fn half_of(text: &str) -> usize {
+    let half = text.len() / 2;
+    (0..=half)
+        .rev()
+        .find(|&end| text.is_char_boundary(end))
+        .unwrap_or(0)
 }
 
 /// A text in pieces, as a model says it.
