@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
 use rmcp::{
     RoleServer,
     model::{
@@ -17,6 +18,7 @@ use rmcp::{
 };
 use segue_workflows::review::ReviewAnswer;
 use serde_json::Value;
+use temporalio_client::Client;
 
 use crate::{
     Segue,
@@ -24,6 +26,9 @@ use crate::{
     review_match,
     review_view::{self, CandidateView, ReviewView},
 };
+
+/// Answers that a call may bring: as many as one asks about at a time.
+const MOST_ANSWERS: usize = 10;
 
 /// The one field of the form.
 const CHOICE: &str = "choice";
@@ -63,7 +68,8 @@ pub(crate) async fn ask(
         return Asked::Nothing;
     }
     if asks_by_answering(context) {
-        return Asked::Required(questions(std::slice::from_ref(review), None));
+        return questions(std::slice::from_ref(review), None)
+            .map_or(Asked::Nothing, Asked::Required);
     }
     let Some(question) = question(review) else {
         return Asked::Nothing;
@@ -79,7 +85,11 @@ pub(crate) async fn ask(
 }
 
 /// The answer of a call that asks about these reviews. `state` comes back with the user's answers.
-pub(crate) fn questions(reviews: &[ReviewView], state: Option<String>) -> InputRequiredResult {
+/// There is none if no review can be asked about.
+pub(crate) fn questions(
+    reviews: &[ReviewView],
+    state: Option<String>,
+) -> Option<InputRequiredResult> {
     let asked = reviews.iter().filter_map(|review| {
         let question = ElicitRequest::new(question(review)?);
         Some((
@@ -88,7 +98,7 @@ pub(crate) fn questions(reviews: &[ReviewView], state: Option<String>) -> InputR
         ))
     });
     let asked: InputRequests = asked.collect();
-    InputRequiredResult::new(Some(asked), state)
+    (!asked.is_empty()).then(|| InputRequiredResult::new(Some(asked), state))
 }
 
 /// What the user said about this review, of a call that brings answers; nothing if they did not say.
@@ -158,34 +168,36 @@ fn length(ms: u32) -> String {
     format!("{}:{:02}", seconds / 60, seconds % 60)
 }
 
-/// A call that comes again with the user's answers: they are given to their reviews, and what is left
-/// to do is to go on waiting for the sync that the call had started, or to answer for its review.
+/// A call that comes again after a question: the user's answers are given to their reviews, and what is
+/// left to do is to go on waiting for the sync that the call had started, which its state names, or to
+/// answer for its review. It never starts anything anew.
 pub(crate) async fn resumed(
     segue: &Segue,
     mut request: CallToolRequestParams,
     context: &RequestContext<RoleServer>,
 ) -> Result<CallToolRequestParams, ToolError> {
-    let Some(responses) = request.input_responses.take() else {
+    let (responses, state) = (request.input_responses.take(), request.request_state.take());
+    if responses.is_none() && state.is_none() {
         return Ok(request);
-    };
-    let engine = segue.engine().ready(context).await?;
-    let mut answered_all = true;
-    for review_id in responses.keys() {
-        let described = review_view::describe(&engine.client, segue.user_id(), review_id).await?;
-        let Some(review) = review_view::of(&described) else {
-            continue;
-        };
-        match answer_of(&responses, &review) {
-            Some(answer) => {
-                review_match::deliver(&engine.client, &review, answer).await?;
-            }
-            None => answered_all = false,
-        }
     }
-    let Some(sync_id) = request.request_state.take() else {
+    let responses = responses.unwrap_or_default();
+    let engine = segue.engine().ready(context).await?;
+    let given = responses.keys().take(MOST_ANSWERS).map(|review_id| {
+        let (client, user_id) = (&engine.client, segue.user_id());
+        give(client, user_id, review_id, &responses)
+    });
+    let given: Vec<Result<bool, ToolError>> = join_all(given).await;
+    let answered_all = given.iter().all(|given| *given == Ok(true));
+    let Some(sync_id) = state else {
         // The question was that of review_match itself: what was decided is what it answers.
+        for given in given {
+            if !given? {
+                return Err(ToolError::not_answered());
+            }
+        }
         return Ok(request);
     };
+    // An answer that came too late keeps no other back: where the sync stands says what was decided.
     let asked = request.arguments.take().unwrap_or_default();
     let mut arguments = JsonObject::from_iter([("sync_id".to_owned(), Value::from(sync_id))]);
     // Who closes the question wants to be left alone.
@@ -195,4 +207,22 @@ pub(crate) async fn resumed(
     request.name = "get_sync_progress".into();
     request.arguments = Some(arguments);
     Ok(request)
+}
+
+/// Gives a review what the user said about it; whether they said anything.
+async fn give(
+    client: &Client,
+    user_id: &str,
+    review_id: &str,
+    responses: &InputResponses,
+) -> Result<bool, ToolError> {
+    let described = review_view::describe(client, user_id, review_id).await?;
+    let review = review_view::of(&described);
+    let Some((review, answer)) =
+        review.and_then(|review| answer_of(responses, &review).map(|answer| (review, answer)))
+    else {
+        return Ok(false);
+    };
+    review_match::deliver(client, &review, answer).await?;
+    Ok(true)
 }

@@ -80,6 +80,15 @@ impl ToolError {
         )
     }
 
+    /// The user was asked, and did not answer.
+    pub fn not_answered() -> Self {
+        Self::new(
+            "not_answered",
+            "The user was asked, and did not answer.",
+            "The review waits on; ask again when the user wants to decide.",
+        )
+    }
+
     /// No answer of this user's has this id.
     pub fn unknown_answer(answer_id: &str) -> Self {
         Self::new(

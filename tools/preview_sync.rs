@@ -99,7 +99,7 @@ impl Segue {
             from_preview: None,
             playlist: params.playlist,
             create_playlist: new,
-            on_ambiguous: params.on_ambiguous,
+            on_ambiguous: Some(params.on_ambiguous),
             match_threshold: params.match_threshold,
             atomic: false,
             add_duplicates: false,

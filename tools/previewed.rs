@@ -65,7 +65,7 @@ pub(crate) async fn taken_over(
         pages: pages(client, preview_id, preview.rows).await?,
         options: BatchOptions {
             dry_run: false,
-            on_ambiguous: params.on_ambiguous,
+            on_ambiguous: params.on_ambiguous.unwrap_or(preview.options.on_ambiguous),
             atomic: params.atomic,
             add_duplicates: params.add_duplicates,
             ..preview.options

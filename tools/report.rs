@@ -162,6 +162,11 @@ impl Sources {
                 .await
                 .map_err(|error| ToolError::engine_failed("look at the batch", &error))?;
             let progress = standing.progress.as_ref();
+            let mut chosen = Picks::default();
+            for (page, _) in (0..).zip(&standing.fates) {
+                let picks = described.memo().get(&names::chosen_memo(page));
+                chosen.extend(picks.ok().flatten().unwrap_or_default());
+            }
             return Ok(Self {
                 status: progress.map_or(SyncStatus::Running, |progress| progress.status),
                 counts: progress.map(|progress| progress.counts).unwrap_or_default(),
@@ -170,12 +175,7 @@ impl Sources {
                 playlist_id: None,
                 reversed: progress.is_some_and(|progress| progress.reversed),
                 ended: false,
-                chosen: described
-                    .memo()
-                    .get(names::CHOSEN_MEMO)
-                    .ok()
-                    .flatten()
-                    .unwrap_or_default(),
+                chosen,
                 lines: Vec::new(),
                 unreadable: Vec::new(),
                 more_unreadable: 0,

@@ -117,10 +117,17 @@ impl Segue {
                 "\"{}\" by {} is taken to be \"{}\" by {}. {}",
                 review.title, review.artist, track.title, track.artists, sync.message
             ),
-            None => format!(
-                "None of the candidates is \"{}\" by {}: it is left out. {}",
-                review.title, review.artist, sync.message
-            ),
+            None => {
+                let why = match verdict.decided_by {
+                    DecidedBy::User => "None of the candidates is",
+                    DecidedBy::Deadline => "Nobody said in time which track is",
+                    DecidedBy::Withdrawn => "The sync ended before it was said which track is",
+                };
+                format!(
+                    "{why} \"{}\" by {}: it is left out. {}",
+                    review.title, review.artist, sync.message
+                )
+            }
         };
         Ok(Reply::Answer(Answer {
             sentence: sentence + &engine.note(),
@@ -182,7 +189,7 @@ pub(crate) async fn deliver(
         .execute_update(Review::answer, answer.clone(), options)
         .await
     {
-        Ok(()) => return verdict(client, &review.review_id).await,
+        Ok(()) => return decided(client, review, &answer).await,
         Err(refused) => refused,
     };
     match decided(client, review, &answer).await {

@@ -76,15 +76,15 @@ pub(crate) struct Params {
     #[serde(default)]
     pub create_playlist: Option<String>,
     /// What becomes of a track whose best match is below the threshold. Default skip: it is not
-    /// added, and the report names the candidates.
+    /// added, and the report names the candidates; with from_preview, what the preview said.
     #[serde(default)]
-    pub on_ambiguous: OnAmbiguous,
+    pub on_ambiguous: Option<OnAmbiguous>,
     /// How sure a match must be to be added, 0.0 to 1.0. Default 0.85.
     #[serde(default)]
     #[schemars(range(min = 0.0, max = 1.0))]
     pub match_threshold: Option<f64>,
-    /// All or nothing: if any track is not found, uncertain or fails, or the batch is cancelled, what
-    /// was added is taken out again. Default false.
+    /// All or nothing: if any track is not found, uncertain, declined in a review or fails, or the batch is
+    /// cancelled, what was added is taken out again. Default false.
     #[serde(default)]
     pub atomic: bool,
     /// Add also what is in the playlist already, or stands in the source twice. Default false: such
@@ -241,7 +241,7 @@ pub(crate) fn checked(
     let match_threshold = rows::threshold(params.match_threshold, default_threshold)?;
     let options = BatchOptions {
         match_threshold,
-        on_ambiguous: params.on_ambiguous,
+        on_ambiguous: params.on_ambiguous.unwrap_or_default(),
         atomic: params.atomic,
         add_duplicates: params.add_duplicates,
         dry_run: params.dry_run,

@@ -119,11 +119,12 @@ async fn wait_for(
         }
         if asks && view.waits_for_user() {
             let open = review_view::of_sync(client, user_id, sync_id, ASKED_AT_A_TIME).await?;
-            if asking::asks_by_answering(context) && !open.is_empty() {
-                let question = Some(asking::questions(&open, Some(sync_id.to_owned())));
-                return Ok(Waited { view, question });
-            }
-            if let Some(review) = open.first() {
+            if asking::asks_by_answering(context) {
+                let question = asking::questions(&open, Some(sync_id.to_owned()));
+                if question.is_some() {
+                    return Ok(Waited { view, question });
+                }
+            } else if let Some(review) = open.first() {
                 match asking::ask(context, review, left).await {
                     Asked::Answer(answer) => {
                         review_match::deliver(client, review, answer).await?;

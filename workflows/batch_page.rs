@@ -65,6 +65,9 @@ pub struct PageInput {
     /// The same page of a preview: its workflow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previewed: Option<String>,
+    /// Whose answers of earlier reviews hold for rows that are uncertain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<String>,
     /// Whose account a model is asked on about rows whose match is not certain; nobody's: it is not asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payer: Option<Payer>,
@@ -97,30 +100,6 @@ pub struct BatchPage {
 
 #[workflow_methods]
 impl BatchPage {
-    /// Takes over what a preview found. Where that cannot be read any more, all is searched again.
-    async fn take_over(ctx: &WorkflowContext<Self>, previewed: String) {
-        let options = ActivityOptions::with_start_to_close_timeout(READ_ATTEMPT)
-            .retry_policy(
-                RetryPolicy::builder()
-                    .maximum_attempts(READ_ATTEMPTS)
-                    .build(),
-            )
-            .build();
-        let activity = EngineActivities::previewed_page;
-        let Ok(found) = ctx.execute_activity(activity, previewed, options).await else {
-            return;
-        };
-        let rows = found.and_then(|found| found.rows.unpack().ok());
-        let usable = |found: &Found| !matches!(found, Found::Failed(_) | Found::Repeated);
-        ctx.state_mut(|page| {
-            for (row, found) in (0..).zip(rows.unwrap_or_default()) {
-                if usable(&found.found) {
-                    page.found.entry(row).or_insert(found.found);
-                }
-            }
-        });
-    }
-
     #[init]
     fn new(_ctx: &WorkflowContextView, input: PageInput) -> Self {
         Self {
@@ -153,6 +132,10 @@ impl BatchPage {
         for searched in join_all(searches).await {
             searched?;
         }
+        if let Some(user_id) = input.user_id {
+            // What the user has said goes before what a model would say.
+            Self::recall(ctx, user_id, &rows).await;
+        }
         let answers = match &input.payer {
             Some(payer) => Self::ask_model(ctx, payer, &rows).await?,
             None => Answers::default(),
@@ -182,6 +165,47 @@ impl BatchPage {
 }
 
 impl BatchPage {
+    /// Takes over what a preview found. Where that cannot be read any more, all is searched again.
+    async fn take_over(ctx: &WorkflowContext<Self>, previewed: String) {
+        let options = ActivityOptions::with_start_to_close_timeout(READ_ATTEMPT)
+            .retry_policy(
+                RetryPolicy::builder()
+                    .maximum_attempts(READ_ATTEMPTS)
+                    .build(),
+            )
+            .build();
+        let activity = EngineActivities::previewed_page;
+        let Ok(found) = ctx.execute_activity(activity, previewed, options).await else {
+            return;
+        };
+        let rows = found.and_then(|found| found.rows.unpack().ok());
+        let usable = |found: &Found| !matches!(found, Found::Failed(_) | Found::Repeated);
+        ctx.state_mut(|page| {
+            for (row, found) in (0..).zip(rows.unwrap_or_default()) {
+                if usable(&found.found) {
+                    page.found.entry(row).or_insert(found.found);
+                }
+            }
+        });
+    }
+
+    /// Gives the rows that are uncertain what the user said of them before.
+    async fn recall(ctx: &WorkflowContext<Self>, user_id: String, rows: &[SourceTrack]) {
+        let unsure = ctx.state(|page| {
+            let unsure = page.found.iter();
+            let unsure = unsure.filter(|(_, found)| matches!(found, Found::Unsure(_)));
+            let source = |(&row, _): (&u32, &Found)| Some((row, rows.get(row as usize)?.clone()));
+            unsure.filter_map(source).collect()
+        });
+        let recalled = recall(ctx, user_id, unsure).await;
+        ctx.state_mut(|page| {
+            let said = recalled
+                .into_iter()
+                .map(|(row, pick)| (row, pick.map_or(Found::Declined, Found::Match)));
+            page.found.extend(said);
+        });
+    }
+
     /// Searches a group of rows. Rows for which no answer can be had have failed; the others have
     /// not.
     async fn search(
@@ -223,7 +247,7 @@ impl BatchPage {
         payer: &Payer,
         rows: &[SourceTrack],
     ) -> Result<Answers, StepFailure> {
-        let mut doubts: Vec<Doubt> = ctx.state(|page| {
+        let doubts: Vec<Doubt> = ctx.state(|page| {
             let doubt = |(&row, found): (&u32, &Found)| match found {
                 Found::Unsure(picks) => Some(Doubt {
                     row,
@@ -234,10 +258,6 @@ impl BatchPage {
             };
             page.found.iter().filter_map(doubt).collect()
         });
-        // What the user has said goes before what a model would say.
-        let tracks = doubts.iter().map(|doubt| (doubt.row, doubt.source.clone()));
-        let known = recall(ctx, payer.user_id.clone(), tracks.collect()).await;
-        doubts.retain(|doubt| !known.contains_key(&doubt.row));
         let answers = disambiguation::ask(ctx, payer, &doubts).await?;
         ctx.state_mut(|page| {
             for (row, choice) in &answers.choices {

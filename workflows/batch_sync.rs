@@ -11,9 +11,10 @@
 //! with what it knows. No row is forgotten: its fate is a letter in the outcome, and what was found for
 //! it the result of its page.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
-use jiff::Timestamp;
+use futures::future::join_all;
+use jiff::{SignedDuration, Timestamp};
 use temporalio_common::{MemoValue, WorkflowDefinition, search_attributes::SearchAttributes};
 use temporalio_macros::{workflow, workflow_methods};
 use temporalio_sdk::{
@@ -24,20 +25,21 @@ use temporalio_sdk::{
 };
 
 use crate::{
-    activities::{Activities, BatchActivities, NewPlaylist, PagePlacement, Payer, Recalled},
+    activities::{Activities, BatchActivities, NewPlaylist, PagePlacement, Payer},
     batch::{
         BatchInput, BatchOptions, BatchOutcome, BatchProgress, Counts, FailedBatch, Fate, Found,
-        Known, OnAmbiguous, Phase, Pick, Picks, ROWS_A_PAGE, Row, SoFar, SourcePage, Target, There,
+        Known, MOST_REVIEWS, OnAmbiguous, Phase, Pick, ROWS_A_PAGE, Row, SoFar, SourcePage, Target,
+        There,
     },
     batch_page::{BatchPage, PageFound, PageInput},
     error::{ErrorCode, SyncError},
     model::Usage,
     names,
     place_page::{PagePlaced, PlacePage, PlacePageInput},
-    remembered_answer::recall,
     review::{self, DecidedBy, Review, ReviewInput, Reviewed, Verdict},
     step::{StepFailure, StepPolicy, Steps, failed_with, now, rest, run_step},
     sync::{PlaylistRef, SyncStatus, Wait},
+    track::SourceTrack,
     turn::{internal, of_child, start_in_turn},
 };
 
@@ -62,6 +64,10 @@ const CHANGE: StepPolicy = StepPolicy {
 /// Pages of one run: a page takes some 30 events and 15 kB, and the whole is to stay far below the
 /// 10,240 events and 10 MB at which Temporal warns.
 const PAGES_A_RUN: usize = 50;
+
+/// After this long a playlist is read anew before what was chosen goes in: the user may have changed it
+/// while it waited.
+const LOOK_AGAIN_AFTER: SignedDuration = SignedDuration::from_mins(10);
 
 /// Time in which further answers of the user's are awaited after one has come.
 const GATHERING: Duration = Duration::from_secs(2);
@@ -130,10 +136,10 @@ impl BatchSync {
             }
             ended => ended.map(|_| ()),
         };
-        Self::withdraw_reviews(ctx).await;
         if ctx.state(|batch| batch.is_to_be_undone(ended.is_ok())) {
             Self::undo(ctx).await;
         }
+        Self::withdraw_reviews(ctx).await;
         match ended {
             Ok(()) => Ok(Self::end(ctx, SyncStatus::Completed)),
             Err(StepFailure::Cancelled { .. }) => {
@@ -253,10 +259,10 @@ impl BatchSync {
                     batch.so_far.model_error = found.model_error;
                 }
             });
-            let (number, recalled) = Self::recall(ctx, &rows).await;
-            let (mut fates, picks) = Self::decide(ctx, &rows, &recalled);
+            let number = ctx.state(|batch| batch.so_far.pages_done);
+            let (mut fates, picks) = Self::decide(ctx, &rows);
             let placed = Self::place(ctx, number, &mut fates, &picks).await;
-            Self::note_page(ctx, &fates, found.retries, &recalled);
+            Self::note_page(ctx, &fates, found.retries);
             placed?;
             Self::ask(ctx, number, rows, &fates).await?;
             if ctx.cancellation_token().is_cancelled() {
@@ -300,10 +306,17 @@ impl BatchSync {
         };
         ctx.upsert_search_attributes([names::PLAYLIST_ID.value_set(id.clone())]);
         Self::enter(ctx, Phase::ReadPlaylist);
+        ctx.state_mut(|batch| batch.so_far.playlist_id = id);
+        Self::read_playlist(ctx).await
+    }
+
+    /// Reads what is in the playlist.
+    async fn read_playlist(ctx: &WorkflowContext<Self>) -> Result<(), StepFailure> {
+        let token = ctx.cancellation_token();
+        let id = ctx.state(|batch| batch.so_far.playlist_id.clone());
         let activity = || BatchActivities::read_playlist;
         let read = run_step(ctx, READ, &token, activity, |_| id.clone()).await?;
         ctx.state_mut(|batch| {
-            batch.so_far.playlist_id = id;
             batch.so_far.known.merge(&read.known);
             batch.so_far.entries = read.entries;
         });
@@ -364,44 +377,27 @@ impl BatchSync {
                 .from_preview
                 .as_ref()
                 .map(|preview| names::page_id(preview, number)),
+            user_id: Some(self.input.user_id.clone()),
             payer: None,
         };
         Ok((number, input))
     }
 
-    /// The number of the page, and what the user said before about its rows that are uncertain.
-    async fn recall(ctx: &WorkflowContext<Self>, rows: &[Row]) -> (u32, Recalled) {
-        let (page, user_id) =
-            ctx.state(|batch| (batch.so_far.pages_done, batch.input.user_id.clone()));
-        let unsure = (0..)
-            .zip(rows)
-            .filter(|(_, row)| matches!(row.found, Found::Unsure(_)))
-            .map(|(place, row)| (place, row.source.clone()));
-        (page, recall(ctx, user_id, unsure.collect()).await)
-    }
-
     /// What is to become of each row, and what is to be added: the places of the rows in the page, and
     /// their tracks.
-    fn decide(
-        ctx: &WorkflowContext<Self>,
-        rows: &[Row],
-        recalled: &Recalled,
-    ) -> (Vec<Fate>, Vec<(usize, Pick)>) {
+    fn decide(ctx: &WorkflowContext<Self>, rows: &[Row]) -> (Vec<Fate>, Vec<(usize, Pick)>) {
         ctx.state_mut(|batch| {
             let options = batch.input.options;
-            let first = batch.so_far.pages_done * ROWS_A_PAGE as u32;
             let mut picks = Vec::new();
             let mut fates = Vec::new();
             for (place, row) in rows.iter().enumerate() {
-                let picked = match recalled.get(&(place as u32)) {
-                    Some(Some(chosen)) => {
-                        let chosen_before = &mut batch.so_far.chosen;
-                        chosen_before.insert(first + place as u32, chosen.clone());
-                        Ok(chosen)
-                    }
-                    Some(None) => Err(Fate::Declined),
-                    None => pick_of(&row.found, &options),
-                };
+                let picked = pick_of(&row.found, &options).map_err(|fate| match fate {
+                    Fate::WaitingForReview if !batch.may_ask() => Fate::Uncertain,
+                    fate => fate,
+                });
+                if picked == Err(Fate::WaitingForReview) {
+                    batch.so_far.asked += 1;
+                }
                 let fate = match picked {
                     Err(fate) => fate,
                     Ok(pick) => batch.so_far.take(pick, &options).unwrap_or_else(|fate| {
@@ -499,8 +495,8 @@ impl BatchSync {
     }
 
     /// The page is done.
-    fn note_page(ctx: &WorkflowContext<Self>, fates: &[Fate], retries: u32, recalled: &Recalled) {
-        let (page, letters, chosen) = ctx.state_mut(|batch| {
+    fn note_page(ctx: &WorkflowContext<Self>, fates: &[Fate], retries: u32) {
+        let (page, letters) = ctx.state_mut(|batch| {
             batch.input.pages.remove(0);
             batch.searching.remove(0);
             let so_far = &mut batch.so_far;
@@ -511,11 +507,15 @@ impl BatchSync {
             so_far.fates.push_str(&letters);
             batch.progress.counts = Counts::of(batch.input.rows, &so_far.fates);
             batch.progress.retry_count = so_far.retry_count;
-            let chosen = (!recalled.is_empty()).then(|| chosen_memo(&batch.so_far.chosen));
-            (page, letters, chosen)
+            (page, letters)
         });
-        let letters = (page, Some(MemoValue::new(letters)));
-        Self::show(ctx, chosen.into_iter().chain([letters]));
+        Self::show(ctx, [(page, Some(MemoValue::new(letters)))]);
+    }
+
+    /// Whether the user may be asked about one more row.
+    fn may_ask(&self) -> bool {
+        let in_vain = self.input.options.atomic && self.has_missed();
+        self.so_far.asked < MOST_REVIEWS && !in_vain
     }
 
     /// Asks the user about the rows of a page that wait for it.
@@ -528,40 +528,57 @@ impl BatchSync {
         let first = page * ROWS_A_PAGE as u32;
         let asked = (first..).zip(rows).zip(fates);
         let asked = asked.filter(|(_, fate)| **fate == Fate::WaitingForReview);
-        for ((row, Row { source, found }), _) in asked {
-            let Found::Unsure(candidates) = found else {
-                continue;
-            };
-            let sync_id = ctx.workflow_id().to_owned();
-            let input = ctx.state(|batch| ReviewInput {
-                user_id: batch.input.user_id.clone(),
-                row: Some(row),
-                number: Some(match batch.input.options.reversed {
-                    true => batch.input.rows.saturating_sub(row),
-                    false => row + 1,
-                }),
-                playlist: batch.so_far.playlist_id.clone(),
-                terms: batch.input.options.review,
-                sync_id,
-                source,
-                candidates,
-            });
-            // It outlives this run, which continues as new.
-            let id = names::review_id(&input.sync_id, input.row);
-            let options = review::options(id, &input, ParentClosePolicy::Abandon);
-            ctx.start_child_workflow(Review::run, input, options)
-                .await
-                .map_err(|error| match error.as_cancelled() {
-                    Some(_) => StepFailure::Cancelled { tried: false },
-                    None => internal(&error),
-                })?;
+        let questions: Vec<_> = asked
+            .filter_map(|((row, Row { source, found }), _)| match found {
+                Found::Unsure(candidates) => Some(Self::question(ctx, row, source, candidates)),
+                _ => None,
+            })
+            .collect();
+        if questions.is_empty() {
+            return Ok(());
+        }
+        let until = ctx.state(|batch| batch.input.options.review).deadline(ctx);
+        ctx.state_mut(|batch| batch.so_far.asked_until = Some(until));
+        let started = questions.into_iter().map(|question| {
+            // It outlives this run, which continues as new, and a batch that is cancelled takes it back
+            // itself.
+            let id = names::review_id(&question.sync_id, question.row);
+            let token = WorkflowCancellationToken::new();
+            let options = review::options(id, &question, ParentClosePolicy::Abandon, token);
+            ctx.start_child_workflow(Review::run, question, options)
+        });
+        for started in join_all(started).await {
+            started.map_err(|error| internal(&error))?;
         }
         Ok(())
+    }
+
+    fn question(
+        ctx: &WorkflowContext<Self>,
+        row: u32,
+        source: SourceTrack,
+        candidates: Vec<Pick>,
+    ) -> ReviewInput {
+        let sync_id = ctx.workflow_id().to_owned();
+        ctx.state(|batch| ReviewInput {
+            user_id: batch.input.user_id.clone(),
+            row: Some(row),
+            number: Some(match batch.input.options.reversed {
+                true => batch.input.rows.saturating_sub(row),
+                false => row + 1,
+            }),
+            playlist: batch.so_far.playlist_id.clone(),
+            terms: batch.input.options.review,
+            sync_id,
+            source,
+            candidates,
+        })
     }
 
     /// Takes in what the user says about the rows that are uncertain, until none is left.
     async fn hear(ctx: &WorkflowContext<Self>) -> Result<Next, StepFailure> {
         let token = ctx.cancellation_token();
+        let mut looked_at = now(ctx);
         loop {
             let (waiting, none_has_come) =
                 ctx.state(|batch| (batch.waiting_for_review(), batch.so_far.verdicts.is_empty()));
@@ -569,9 +586,8 @@ impl BatchSync {
                 return Ok(Next::TheEnd);
             }
             if none_has_come {
-                let wait = ctx
-                    .state(|batch| batch.input.options.review)
-                    .wait(ctx, waiting);
+                let until = ctx.state(|batch| batch.so_far.asked_until);
+                let wait = review::wait(until.unwrap_or_else(|| now(ctx)), waiting);
                 Self::show_wait(ctx, Some(wait)).await;
                 Self::enter(ctx, Phase::Review);
                 let heard = WaitConditionOptions::builder()
@@ -586,7 +602,11 @@ impl BatchSync {
                     return Err(StepFailure::Cancelled { tried: true });
                 }
             }
+            if now(ctx).duration_since(looked_at) > LOOK_AGAIN_AFTER {
+                Self::read_playlist(ctx).await?;
+            }
             Self::take_verdicts(ctx).await?;
+            looked_at = now(ctx);
             if ctx.continue_as_new_suggested() {
                 return Ok(Next::AnotherRun);
             }
@@ -595,13 +615,7 @@ impl BatchSync {
 
     /// Gives the rows whose reviews have come to their end what they came to, page by page.
     async fn take_verdicts(ctx: &WorkflowContext<Self>) -> Result<(), StepFailure> {
-        let verdicts = ctx.state_mut(|batch| std::mem::take(&mut batch.so_far.verdicts));
-        let mut pages: BTreeMap<u32, Vec<(u32, Verdict)>> = BTreeMap::new();
-        for (row, verdict) in verdicts {
-            let page = pages.entry(row / ROWS_A_PAGE as u32).or_default();
-            page.push((row, verdict));
-        }
-        for (page, verdicts) in pages {
+        while let Some((page, verdicts)) = ctx.state_mut(Self::next_verdicts) {
             let (mut fates, picks) = ctx.state_mut(|batch| batch.heard(&verdicts));
             let placed = Self::place(ctx, page, &mut fates, &picks).await;
             let rows = verdicts.iter().map(|(row, _)| *row);
@@ -609,6 +623,15 @@ impl BatchSync {
             placed?;
         }
         Ok(())
+    }
+
+    /// The verdicts of the first page that has any.
+    fn next_verdicts(&mut self) -> Option<(u32, Vec<(u32, Verdict)>)> {
+        let verdicts = &mut self.so_far.verdicts;
+        let page = verdicts.keys().next()? / ROWS_A_PAGE as u32;
+        let later = verdicts.split_off(&((page + 1) * ROWS_A_PAGE as u32));
+        let these = std::mem::replace(verdicts, later);
+        Some((page, these.into_iter().collect()))
     }
 
     /// What is to become of rows by these verdicts, and what is to be added.
@@ -643,9 +666,12 @@ impl BatchSync {
                 .skip(page as usize * ROWS_A_PAGE)
                 .take(ROWS_A_PAGE)
                 .collect();
-            (letters, chosen_memo(&batch.so_far.chosen))
+            let first = page * ROWS_A_PAGE as u32;
+            let chosen = batch.so_far.chosen.of_page(first, ROWS_A_PAGE as u32);
+            (letters, chosen)
         });
         let letters = (names::fates_memo(page), Some(MemoValue::new(letters)));
+        let chosen = (names::chosen_memo(page), Some(MemoValue::new(chosen)));
         Self::show(ctx, [letters, chosen]);
     }
 
@@ -656,11 +682,12 @@ impl BatchSync {
             let open = all.filter(|(_, letter)| *letter == Fate::WaitingForReview.letter());
             let open: Vec<u32> = open.map(|(row, _)| row).collect();
             for &row in &open {
-                batch.set_fate(row, Fate::Uncertain);
+                // A retry is for them as well; what was answered meanwhile is remembered.
+                batch.set_fate(row, Fate::Pending);
             }
             open
         });
-        for row in rows {
+        let withdrawn = rows.into_iter().map(|row| async move {
             let id = names::review_id(ctx.workflow_id(), Some(row));
             let options = SignalWorkflowOptions::builder()
                 .cancellation_token(WorkflowCancellationToken::new())
@@ -668,7 +695,8 @@ impl BatchSync {
             // One that has just been answered has nothing to be told.
             let review = ctx.external_workflow(&id, None);
             let _ = review.signal(Review::withdraw, (), options).await;
-        }
+        });
+        join_all(withdrawn).await;
     }
 
     fn waiting_for_review(&self) -> u32 {
@@ -821,11 +849,6 @@ impl SoFar {
     }
 }
 
-fn chosen_memo(chosen: &Picks) -> (String, Option<MemoValue>) {
-    let value = MemoValue::new(chosen.clone());
-    (names::CHOSEN_MEMO.to_owned(), Some(value))
-}
-
 /// The track to take for a row, or what becomes of a row that has none.
 fn pick_of<'a>(found: &'a Found, options: &BatchOptions) -> Result<&'a Pick, Fate> {
     match (found, options.on_ambiguous) {
@@ -838,6 +861,7 @@ fn pick_of<'a>(found: &'a Found, options: &BatchOptions) -> Result<&'a Pick, Fat
             Err(Fate::Uncertain)
         }
         (Found::Nothing, _) => Err(Fate::NotFound),
+        (Found::Declined, _) => Err(Fate::Declined),
         (Found::Failed(_), _) => Err(Fate::Failed),
         (Found::Repeated, _) => Err(Fate::Repeated),
     }

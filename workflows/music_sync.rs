@@ -353,8 +353,9 @@ impl MusicSync {
             candidates,
         });
         let id = names::review_id(&input.sync_id, None);
-        let options = review::options(id, &input, ParentClosePolicy::RequestCancel);
-        let wait = input.terms.wait(ctx, 1);
+        let token = ctx.cancellation_token();
+        let options = review::options(id, &input, ParentClosePolicy::RequestCancel, token);
+        let wait = review::wait(input.terms.deadline(ctx), 1);
         let started = ctx
             .start_child_workflow(Review::run, input, options)
             .await

@@ -24,10 +24,6 @@ pub const PATIENCE_PATCH: &str = "patience";
 /// The key in a batch's memo under which its [`BatchProgress`](crate::batch::BatchProgress) stands.
 pub const PROGRESS_MEMO: &str = "progress";
 
-/// The key in a batch's memo under which the tracks stand that the user chose for rows:
-/// [`Picks`](crate::batch::Picks).
-pub const CHOSEN_MEMO: &str = "chosen";
-
 /// The key in a batch's memo under which it stands what is remembered of the export that it was read
 /// from: an [`Imported`](crate::batch::Imported).
 pub const IMPORT_MEMO: &str = "import";
@@ -35,6 +31,12 @@ pub const IMPORT_MEMO: &str = "import";
 /// The key in a batch's memo under which it stands what became of the rows of a page.
 pub(crate) fn fates_memo(page: u32) -> String {
     format!("fates-{page}")
+}
+
+/// The key in a batch's memo under which the tracks stand that the user chose for rows of a page:
+/// [`Picks`](crate::batch::Picks).
+pub fn chosen_memo(page: u32) -> String {
+    format!("chosen-{page}")
 }
 
 /// Whose sync it is.

@@ -96,12 +96,12 @@ impl RememberedAnswer {
     }
 }
 
-/// Looking for answers.
+/// Looking for answers, again and again: it needs nothing but the engine, which the workflow needs as
+/// well, and what the user said is not to be passed over.
 const RECALL_ATTEMPT: Duration = Duration::from_secs(10);
-const RECALL_ATTEMPTS: u32 = 3;
+const RECALL_LONGEST_RETRY: Duration = Duration::from_secs(10);
 
-/// What the user said before about these tracks. Where that cannot be found out, nothing: a track is
-/// then asked about once more, and no sync fails of it.
+/// What the user said before about these tracks; nothing, if the workflow is being cancelled.
 pub(crate) async fn recall<W>(
     ctx: &WorkflowContext<W>,
     user_id: String,
@@ -111,7 +111,7 @@ pub(crate) async fn recall<W>(
         return Recalled::new();
     }
     let retries = RetryPolicy::builder()
-        .maximum_attempts(RECALL_ATTEMPTS)
+        .maximum_interval(RECALL_LONGEST_RETRY)
         .build();
     let options = ActivityOptions::with_start_to_close_timeout(RECALL_ATTEMPT)
         .retry_policy(retries)

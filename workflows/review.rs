@@ -44,22 +44,22 @@ pub struct ReviewTerms {
 
 impl ReviewTerms {
     /// The deadline of a review that begins now.
-    fn deadline<W>(&self, ctx: &WorkflowContext<W>) -> Timestamp {
+    pub(crate) fn deadline<W>(&self, ctx: &WorkflowContext<W>) -> Timestamp {
         let seconds = i64::try_from(self.seconds).unwrap_or(i64::MAX);
         let deadline = now(ctx).saturating_add(SignedDuration::from_secs(seconds));
         deadline.unwrap_or(Timestamp::MAX)
     }
+}
 
-    /// The wait of a sync for as many reviews.
-    pub(crate) fn wait<W>(&self, ctx: &WorkflowContext<W>, reviews: u32) -> Wait {
-        let reason = match reviews {
-            1 => "one track has no certain match".to_owned(),
-            n => format!("{n} tracks have no certain match"),
-        };
-        Wait {
-            until: self.deadline(ctx),
-            reason: SyncError::new(ErrorCode::ReviewNeeded, reason),
-        }
+/// The wait of a sync for as many reviews, the last of which ends then.
+pub(crate) fn wait(until: Timestamp, reviews: u32) -> Wait {
+    let reason = match reviews {
+        1 => "one track has no certain match".to_owned(),
+        n => format!("{n} tracks have no certain match"),
+    };
+    Wait {
+        until,
+        reason: SyncError::new(ErrorCode::ReviewNeeded, reason),
     }
 }
 
@@ -165,6 +165,7 @@ pub struct Review {
     input: ReviewInput,
     answer: Option<ReviewAnswer>,
     withdrawn: bool,
+    decided: bool,
 }
 
 #[workflow_methods]
@@ -175,6 +176,7 @@ impl Review {
             input,
             answer: None,
             withdrawn: false,
+            decided: false,
         }
     }
 
@@ -188,7 +190,12 @@ impl Review {
             review.answer.is_some() || review.withdrawn
         })
         .await;
-        if token.is_cancelled() {
+        let is_answered = ctx.state_mut(|review| {
+            // Whatever comes from now on comes too late, and is told so.
+            review.decided = true;
+            review.answer.is_some()
+        });
+        if token.is_cancelled() && !is_answered {
             return Err(WorkflowTermination::cancelled());
         }
         let verdict = ctx.state(Self::verdict);
@@ -201,7 +208,9 @@ impl Review {
             };
             remembered_answer::remember(ctx, remembered).await;
         }
-        Self::tell_batch(ctx, &verdict).await;
+        if verdict.decided_by != DecidedBy::Withdrawn {
+            Self::tell_batch(ctx, &verdict).await;
+        }
         Ok(verdict)
     }
 
@@ -211,7 +220,7 @@ impl Review {
         _ctx: &WorkflowContextView,
         answer: &ReviewAnswer,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        if self.answer.is_some() || self.withdrawn {
+        if self.answer.is_some() || self.decided || self.withdrawn {
             return Err("it has been decided already".into());
         }
         match answer {
@@ -321,16 +330,18 @@ impl Review {
 }
 
 /// The options with which a review starts as a child. `policy` says what becomes of it when its
-/// parent's run ends.
+/// parent's run ends; it is cancelled by this token.
 pub(crate) fn options(
     id: String,
     input: &ReviewInput,
     policy: ParentClosePolicy,
+    token: WorkflowCancellationToken,
 ) -> ChildWorkflowOptions {
     let value = names::attribute_value;
     ChildWorkflowOptions::builder()
         .workflow_id(id)
         .parent_close_policy(policy)
+        .cancellation_token(token)
         .cancel_type(ChildWorkflowCancellationType::WaitCancellationCompleted)
         .search_attributes(SearchAttributes::new([
             names::USER_ID.value_set(value(&input.user_id)),

@@ -6,13 +6,10 @@ use std::{collections::BTreeMap, path::PathBuf};
 use futures::TryStreamExt;
 use segue::client::Server;
 use segue_workflows::{
-    batch_page::BatchPage, batch_sync::BatchSync, call_budget::CallBudget, dead_letter::DeadLetter,
-    music_sync::MusicSync, place_page::PlacePage, place_track::PlaceTrack,
-    playlist_reading::PlaylistReading, remembered_answer::RememberedAnswer, review::Review,
-token_budget::TokenBudget,
-agent_sync::AgentSync, batch_page::BatchPage, batch_sync::BatchSync, call_budget::CallBudget,
+    agent_sync::AgentSync, batch_page::BatchPage, batch_sync::BatchSync, call_budget::CallBudget,
     dead_letter::DeadLetter, music_sync::MusicSync, place_page::PlacePage, place_track::PlaceTrack,
-     token_budget::TokenBudget,
+    playlist_reading::PlaylistReading, remembered_answer::RememberedAnswer, review::Review,
+    token_budget::TokenBudget,
 };
 use serde_json::json;
 use temporalio_client::{
@@ -296,6 +293,9 @@ async fn walk_the_reviews(world: &World) -> Vec<(&'static str, String)> {
         ("withdrawn", withdrawn),
         ("preview", preview),
         ("previewed", previewed),
+    ]
+}
+
 /// A song and a batch that a model decides on, and a song on which it could not be asked after a wait.
 async fn walk_the_doubts(world: &World) -> Vec<(&'static str, String)> {
     let model = ScriptedModel::default();

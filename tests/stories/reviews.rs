@@ -307,7 +307,7 @@ async fn a_batch_that_is_cancelled_takes_its_questions_back() {
         .unwrap();
     let view = ended(&server, &id).await;
     assert_eq!(view["status"], "cancelled", "{view:#}");
-    assert_eq!(view["batch"]["counts"]["uncertain"], 2, "{view:#}");
+    assert_eq!(view["batch"]["counts"]["pending"], 2, "a retry asks again");
     assert!(reviews_open(&server, &id, 0).await.is_empty());
     assert_eq!(world.in_playlist(playlist), there, "what is in stays");
 }

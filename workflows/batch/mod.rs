@@ -36,6 +36,9 @@ pub const MOST_ROWS: usize = 20_000;
 pub const MOST_PACKED: usize = 1_400_000;
 /// A candidate below this confidence is not a possible match.
 pub const POSSIBLE: f64 = 0.60;
+/// Rows of one batch that the user is asked about at most: more than anybody answers, and few enough
+/// for what the engine allows a workflow to have under way. The rows beyond stay uncertain.
+pub const MOST_REVIEWS: u32 = 1_000;
 /// Possible matches that are kept of a row that has no good one.
 const MOST_PICKS: usize = 5;
 
@@ -155,9 +158,15 @@ pub struct SoFar {
     /// Why what was added could not be taken out again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undo_error: Option<SyncError>,
-    /// Rows of which the user said, now or earlier, which track they are.
+    /// Rows of which the user said in a review which track they are.
     #[serde(default, skip_serializing_if = "Picks::is_empty")]
     pub chosen: Picks,
+    /// Rows that the user has been asked about so far.
+    #[serde(default)]
+    pub asked: u32,
+    /// Until when the last of these questions waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_until: Option<Timestamp>,
     /// What reviews have come to whose rows have not had their turn since, by row.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub verdicts: BTreeMap<u32, Verdict>,
@@ -343,6 +352,8 @@ pub enum Found {
     Unsure(Vec<Pick>),
     /// Nothing that could be it.
     Nothing,
+    /// Possible matches, of which the user said earlier that none is it.
+    Declined,
     /// It could not be searched.
     Failed(SyncError),
     /// Not searched: the same row came before.

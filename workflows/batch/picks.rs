@@ -22,6 +22,17 @@ impl Picks {
         self.0.insert(row, pick);
     }
 
+    /// Those of the rows from one on, so many of them.
+    pub fn of_page(&self, first: u32, rows: u32) -> Self {
+        let page = self.0.range(first..first.saturating_add(rows));
+        Self(page.map(|(row, pick)| (*row, pick.clone())).collect())
+    }
+
+    /// Takes in those of another page.
+    pub fn extend(&mut self, page: Self) {
+        self.0.extend(page.0);
+    }
+
     /// The track of this row, if it has one.
     pub fn get(&self, row: u32) -> Option<&Pick> {
         self.0.get(&row)
@@ -67,6 +78,8 @@ mod tests {
         let read: Picks = serde_json::from_str(&json).expect("read");
         assert_eq!(read, picks);
         assert!(read.get(3).is_some() && read.get(4).is_none());
+        let page = read.of_page(0, 100);
+        assert!(page.get(3).is_some() && page.get(19_999).is_none());
         assert!(serde_json::from_str::<Picks>("\"%\"").is_err());
     }
 }

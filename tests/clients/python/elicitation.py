@@ -58,11 +58,17 @@ async def story(client, user):
     assert "Clockz" in message and "None of these" in json.dumps(choice), (message, choice)
     chapter("declined", sync_id=view["sync_id"])
 
+    # Nor is who closes that of review_match; the review waits on.
+    review = {"review_id": "review-" + view["sync_id"]}
+    closed = await client.call_tool("review_match", review)
+    assert closed.is_error, closed
+    assert len(user.asked) == 2, user.asked
+
     user.answers = True
     waiting = {"sync_id": view["sync_id"], "wait_seconds": 40}
     done = (await client.call_tool("get_sync_progress", waiting)).structured_content
     assert done["status"] == "completed" and done["match_method"] == "review", done
-    assert len(user.asked) == 2, user.asked
+    assert len(user.asked) == 3, user.asked
     chapter("answered", uri=done["spotify_track_uri"])
 
     other = {**SONG, "title": "No Surprizes", "artist": "Radiohead", "wait_seconds": 0}
@@ -75,7 +81,10 @@ async def story(client, user):
         await asyncio.sleep(0.1)
     answered = await client.call_tool("review_match", {"review_id": reviews[0]["review_id"]})
     assert answered.structured_content["decided_by"] == "user", answered
-    assert len(user.asked) == 3, user.asked
+    assert len(user.asked) == 4, user.asked
+    waiting = {"sync_id": view["sync_id"], "wait_seconds": 40}
+    done = (await client.call_tool("get_sync_progress", waiting)).structured_content
+    assert done["success"], done
     chapter("asked by review_match", chosen=answered.structured_content["chosen"]["title"])
 
 
