@@ -1,7 +1,7 @@
 //! Lists from the engine, filtered and paged.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use segue_workflows::names;
+pub(crate) use segue_workflows::names::equals;
 use temporalio_client::{Client, NamespacedClient};
 use temporalio_common::protos::temporal::api::{
     workflow::v1::WorkflowExecutionInfo, workflowservice::v1::ListWorkflowExecutionsRequest,
@@ -56,14 +56,6 @@ pub(crate) fn cursor(given: Option<&str>) -> Result<Vec<u8>, ToolError> {
             "the next_cursor of the page before",
         )
     })
-}
-
-/// A term of a query, in which the value cannot leave its quotes.
-pub(crate) fn equals(name: &str, value: &str) -> String {
-    let quoted = names::attribute_value(value)
-        .replace('\\', "\\\\")
-        .replace('\'', "\\'");
-    format!("{name} = '{quoted}'")
 }
 
 /// Reads a page.

@@ -28,6 +28,8 @@ pub mod place_track;
 pub mod playlist_reading;
 pub mod remembered_answer;
 pub mod review;
+pub mod schedule;
+pub mod scheduled_sync;
 pub mod standing;
 mod step;
 pub mod sync;

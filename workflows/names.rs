@@ -82,7 +82,17 @@ pub fn attribute_value(text: &str) -> String {
     text[..end].to_owned()
 }
 
+/// The term of the engine's query language by which a search attribute has this value, which cannot
+/// leave its quotes.
+pub fn equals(name: &str, value: &str) -> String {
+    let quoted = attribute_value(value)
+        .replace('\\', "\\\\")
+        .replace('\'', "\\'");
+    format!("{name} = '{quoted}'")
+}
+
 const SYNC_PREFIX: &str = "sync-";
+const SCHEDULE_PREFIX: &str = "schedule-";
 const PLACE_PREFIX: &str = "place-";
 const PAGE_INFIX: &str = "-page-";
 const REVIEW_PREFIX: &str = "review-";
@@ -102,10 +112,43 @@ fn random() -> uuid::fmt::Simple {
     Uuid::new_v4().simple()
 }
 
+/// The id of a sync that a workflow starts: made of what names its occasion, so that a replay and a
+/// repeated attempt come to the same. No easier to guess than the run ids among its parts.
+pub(crate) fn derived_sync_id(parts: &[&str]) -> String {
+    let mut digest = Sha256::new();
+    for part in parts {
+        digest.update(part);
+        digest.update([0]);
+    }
+    let hex: String = digest.finalize()[..16]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("{SYNC_PREFIX}{hex}")
+}
+
+/// A new schedule id: as random as a sync id. For clients, never for workflow code.
+pub fn new_schedule_id() -> String {
+    format!("{SCHEDULE_PREFIX}{}", random())
+}
+
+/// Whether the text has the form of a schedule id.
+pub fn is_schedule_id(text: &str) -> bool {
+    text.strip_prefix(SCHEDULE_PREFIX).is_some_and(is_random)
+}
+
+/// The id of the runs of a schedule; the engine appends the time of each.
+pub fn schedule_run_id(schedule_id: &str) -> String {
+    format!("run-of-{schedule_id}")
+}
+
 /// Whether the text has the form of a sync id.
 pub fn is_sync_id(text: &str) -> bool {
-    text.strip_prefix(SYNC_PREFIX)
-        .is_some_and(|rest| rest.len() == 32 && rest.bytes().all(|b| b.is_ascii_hexdigit()))
+    text.strip_prefix(SYNC_PREFIX).is_some_and(is_random)
+}
+
+fn is_random(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 /// The id of the workflow that keeps a sync that ran out of attempts.
@@ -216,6 +259,17 @@ mod tests {
         assert!(is_sync_id(&one) && is_sync_id(&other));
         assert_ne!(one, other);
         assert!(!is_sync_id("sync-1") && !is_sync_id(&dead_letter_id(&one)));
+        let schedule = new_schedule_id();
+        assert!(is_schedule_id(&schedule) && !is_schedule_id(&one) && !is_sync_id(&schedule));
+    }
+
+    #[test]
+    fn a_derived_sync_id_depends_on_every_part_and_on_nothing_else() {
+        let id = derived_sync_id(&["run-of-x", "1"]);
+        assert!(is_sync_id(&id));
+        assert_eq!(id, derived_sync_id(&["run-of-x", "1"]));
+        assert_ne!(id, derived_sync_id(&["run-of-x", "2"]));
+        assert_ne!(id, derived_sync_id(&["run-of-x1"]));
     }
 
     #[test]

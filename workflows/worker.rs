@@ -10,7 +10,9 @@ use temporalio_sdk::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    activities::{Activities, BatchActivities, EngineActivities, KEEPING, ModelActivities},
+    activities::{
+        Activities, BatchActivities, EngineActivities, KEEPING, ModelActivities, ScheduleActivities,
+    },
     agent_sync::AgentSync,
     batch_page::BatchPage,
     batch_sync::BatchSync,
@@ -25,6 +27,7 @@ use crate::{
     playlist_reading::PlaylistReading,
     remembered_answer::RememberedAnswer,
     review::Review,
+    scheduled_sync::ScheduledSync,
     token_budget::TokenBudget,
     upstream::{GatedUpstream, Upstream},
     versions, waking,
@@ -73,7 +76,8 @@ pub async fn run(
     let runtime = Runtime::from_current_tokio(Default::default())?;
     let upstream = GatedUpstream::new(upstream, gate.clone());
     let activities = Activities::new(upstream.clone(), stop.clone());
-    let batch_activities = BatchActivities::new(upstream, stop.clone());
+    let batch_activities = BatchActivities::new(upstream.clone(), stop.clone());
+    let schedule_activities = ScheduleActivities::new(upstream, stop.clone());
     let model_activities = ModelActivities::new(model, gate.clone(), client.clone(), stop.clone());
     let version = settings.version.as_deref();
     let slots = TunerHolder::builder()
@@ -92,10 +96,12 @@ pub async fn run(
         .register_workflow::<AgentSync>()?
         .register_workflow::<Review>()?
         .register_workflow::<RememberedAnswer>()?
+        .register_workflow::<ScheduledSync>()?
         .register_activities(activities)
         .register_activities(batch_activities)
         .register_activities(EngineActivities)
         .register_activities(model_activities)
+        .register_activities(schedule_activities)
         // Or a heartbeat would be held back until shortly before its timeout, and what a search has
         // found would be kept only then.
         .max_heartbeat_throttle_interval(KEEPING)

@@ -9,6 +9,7 @@ mod batch;
 mod engine;
 mod in_flight;
 mod model;
+mod schedule;
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,6 +27,7 @@ pub use self::{
     },
     engine::{AskedBefore, EngineActivities, Recalled},
     model::{Disambiguate, Disambiguated, Invoke, ModelActivities, Payer},
+    schedule::{LettersRetried, ReadSource, ScheduleActivities},
 };
 use self::{
     attempt::{reading, writing},

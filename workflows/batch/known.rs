@@ -75,6 +75,11 @@ impl Known {
         !self.hashes.insert(hash("row", &source_key(row)))
     }
 
+    /// Whether this row of the source is remembered.
+    pub fn has_row(&self, row: &SourceTrack) -> bool {
+        self.hashes.contains(&hash("row", &source_key(row)))
+    }
+
     /// Takes in what another knows.
     pub fn merge(&mut self, other: &Self) {
         self.hashes.extend(&other.hashes);
