@@ -1,14 +1,15 @@
 //! Where arguments come in, for the fuzz targets in `fuzz/`. No API: it changes with them.
 
+use segue_workflows::review::ReviewTerms;
 use serde_json::Value;
 
 use crate::{
     args, cancel_sync, error::ToolError, get_sync_progress, list_playlists, list_syncs,
-    retry_failed, sync_playlist, sync_track, visibility, waiting,
+    retry_failed, schedule_sync, sync_playlist, sync_track, visibility, waiting,
 };
 
 /// The tools, by name.
-pub const TOOLS: [&str; 7] = [
+pub const TOOLS: [&str; 8] = [
     "sync_track",
     "get_sync_progress",
     "cancel_sync",
@@ -16,6 +17,7 @@ pub const TOOLS: [&str; 7] = [
     "list_syncs",
     "list_playlists",
     "sync_playlist",
+    "schedule_sync",
 ];
 
 /// What a tool does with its arguments before it asks the engine anything: it accepts them, and
@@ -35,6 +37,11 @@ pub fn accept(tool: &str, arguments: Value) -> Result<String, ToolError> {
             let source = params.source().read_at_once(&[])?;
             let batch = sync_playlist::checked(params, source.tracks, "local", 0.85)?;
             Ok(format!("{batch:?}"))
+        }
+        "schedule_sync" => {
+            let params = args::read(arguments).map_err(unreadable)?;
+            let schedule = schedule_sync::checked(params, "local", 0.85, ReviewTerms::default())?;
+            Ok(format!("{schedule:?}"))
         }
         "list_syncs" => {
             let params: list_syncs::Params = args::read(arguments).map_err(unreadable)?;

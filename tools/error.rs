@@ -101,6 +101,16 @@ impl ToolError {
         )
     }
 
+    /// No schedule of this user's has this id.
+    pub fn unknown_schedule(schedule_id: &str) -> Self {
+        // No id of ours, so it may be any text.
+        Self::new(
+            "unknown_schedule",
+            format!("There is no schedule with the id {:?}.", clean(schedule_id)),
+            "Call list_schedules to see the ids of your schedules.",
+        )
+    }
+
     /// The sync is in a state in which this cannot be done.
     pub fn wrong_state(sync_id: &str, message: impl Into<String>, next_step: &str) -> Self {
         Self {

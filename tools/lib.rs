@@ -21,8 +21,11 @@ mod report;
 mod resources;
 mod review_view;
 mod rows;
+mod schedule_view;
+mod schedules;
 mod source;
 mod text;
+mod timing;
 mod view;
 mod visibility;
 mod waiting;
@@ -31,19 +34,26 @@ mod waiting;
 mod properties;
 
 mod cancel_sync;
+mod delete_schedule;
 mod forget_answer;
 mod get_health;
 mod get_sync_progress;
 mod list_answers;
 mod list_playlists;
 mod list_reviews;
+mod list_schedules;
 mod list_syncs;
+mod pause_schedule;
 mod preview_sync;
 mod reset_circuit;
+mod resume_schedule;
 mod retry_failed;
 mod review_match;
+mod run_schedule_now;
+mod schedule_sync;
 mod sync_playlist;
 mod sync_track;
+mod update_schedule;
 
 use std::path::PathBuf;
 
@@ -92,6 +102,8 @@ at waiting_until, waiting_for_sign_in goes on when the user has run `segue login
 - With on_ambiguous review, a track that has no certain match waits for the user: status \
 waiting_for_review. Call list_reviews, show the candidates side by side, and give the user's choice to \
 review_match; never choose for them. Answers are remembered (list_answers, forget_answer).
+- For what is to happen again and again (keep every week's Discover Weekly, mirror a playlist), call \
+schedule_sync; list_schedules shows what is scheduled and what came of it.
 - If syncs do not move, call get_health; it says what is wrong and what to do.
 - status completed with success false means that no match was good enough and nothing was added: tell \
 the user best_candidate and why. For any other end, message says what is in the playlist.";
@@ -165,6 +177,13 @@ impl Segue {
             + Self::review_match_router()
             + Self::list_answers_router()
             + Self::forget_answer_router()
+            + Self::schedule_sync_router()
+            + Self::list_schedules_router()
+            + Self::update_schedule_router()
+            + Self::pause_schedule_router()
+            + Self::resume_schedule_router()
+            + Self::run_schedule_now_router()
+            + Self::delete_schedule_router()
             + Self::get_health_router()
             + Self::reset_circuit_router()
     }

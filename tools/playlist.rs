@@ -12,8 +12,13 @@ const LONGEST: usize = 300;
 
 /// Reads what the user gave. What looks like a URI or a URL must be one of a playlist.
 pub(crate) fn parse(given: &str) -> Result<PlaylistRef, ToolError> {
-    let given = text::required("playlist", given, LONGEST)?;
-    let refused = |problem: &str| Err(ToolError::invalid("playlist", problem, ALLOWED));
+    parse_as("playlist", given)
+}
+
+/// The same of an argument with another name.
+pub(crate) fn parse_as(field: &'static str, given: &str) -> Result<PlaylistRef, ToolError> {
+    let given = text::required(field, given, LONGEST)?;
+    let refused = |problem: &str| Err(ToolError::invalid(field, problem, ALLOWED));
     if let Some(rest) = given.strip_prefix("spotify:") {
         return match rest.strip_prefix("playlist:") {
             Some(id) if is_spotify_id(id) => Ok(PlaylistRef::Id(id.to_owned())),

@@ -41,6 +41,19 @@ const NAMES: &[&str] = &[
     "started_before",
     "limit",
     "cursor",
+    "name",
+    "source_playlist",
+    "dead_letters",
+    "create_playlist",
+    "remove_gone",
+    "max_removals",
+    "cron",
+    "time_zone",
+    "interval_seconds",
+    "jitter_seconds",
+    "catch_up_seconds",
+    "overlap",
+    "paused",
 ];
 
 fn any_text() -> impl Strategy<Value = String> {
@@ -158,6 +171,7 @@ proptest! {
         let mut arguments = match tool {
             "sync_track" => json!({"title": "Halo", "artist": "Beyoncé", "playlist": "x"}),
             "list_syncs" | "list_playlists" | "sync_playlist" => json!({}),
+            "schedule_sync" => json!({"name": "x", "cron": "@daily", "dead_letters": true}),
             _ => json!({"sync_id": "x"}),
         };
         arguments[&key] = value;

@@ -17,7 +17,7 @@ use super::faults::Fault;
 use super::library::{STRANGER, USER, user_now};
 use super::oauth::is_scope;
 use super::oauth::tokens::Scopes;
-use super::playlist::{NewPlaylist, Playlist};
+use super::playlist::{MAX_ITEMS, NewPlaylist, Playlist};
 use super::{WHAT_THIS_IS, World, locked};
 
 /// `GET /`: says plainly what this is.
@@ -32,6 +32,7 @@ pub(crate) async fn front_page(State(world): State<Arc<World>>) -> Json<Value> {
         "controls": [
             "POST /_sim/faults", "DELETE /_sim/faults", "GET /_sim/state", "GET /_sim/requests",
             "DELETE /_sim/requests", "POST /_sim/tokens", "POST /_sim/playlists",
+            "PUT /_sim/playlists",
         ],
     }))
 }
@@ -191,4 +192,37 @@ pub(crate) async fn make_playlist(
     });
     locked(&world.library).insert(playlist);
     Ok((StatusCode::CREATED, Json(answer)))
+}
+
+/// What `PUT /_sim/playlists` puts into a playlist, in place of everything.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Refill {
+    id: String,
+    /// What it is to hold, in this order. Up to 10,000 URIs.
+    uris: Vec<String>,
+}
+
+/// `PUT /_sim/playlists`: what Spotify itself does to a Discover Weekly on Mondays.
+pub(crate) async fn refill_playlist(
+    State(world): State<Arc<World>>,
+    JsonBody(order): JsonBody<Refill>,
+) -> Result<StatusCode, ApiError> {
+    let tracks: Result<Vec<usize>, ApiError> = order
+        .uris
+        .iter()
+        .map(|uri| known_track(&world.shelf, uri))
+        .collect();
+    let tracks = tracks?;
+    if tracks.len() > MAX_ITEMS {
+        return Err(ApiError::bad_request(
+            "a playlist holds at most 10000 items",
+        ));
+    }
+    let mut library = locked(&world.library);
+    let playlist = library
+        .get_mut(&order.id)
+        .ok_or_else(|| ApiError::bad_request("there is no such playlist"))?;
+    playlist.replace(&tracks, &user_now());
+    Ok(StatusCode::NO_CONTENT)
 }

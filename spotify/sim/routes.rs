@@ -33,7 +33,10 @@ pub(crate) fn router(world: Arc<World>) -> Router {
             get(control::requests).delete(control::clear_requests),
         )
         .route("/_sim/tokens", post(control::change_tokens))
-        .route("/_sim/playlists", post(control::make_playlist))
+        .route(
+            "/_sim/playlists",
+            post(control::make_playlist).put(control::refill_playlist),
+        )
         .route("/authorize", get(authorize::authorize))
         .route("/api/token", post(token::token))
         .route("/v1/search", get(search::search))

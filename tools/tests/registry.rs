@@ -20,19 +20,26 @@ fn names_are_unique_and_descriptions_say_what_for() {
         names.into_iter().collect::<Vec<_>>(),
         [
             "cancel_sync",
+            "delete_schedule",
             "forget_answer",
             "get_health",
             "get_sync_progress",
             "list_answers",
             "list_playlists",
             "list_reviews",
+            "list_schedules",
             "list_syncs",
+            "pause_schedule",
             "preview_sync",
             "reset_circuit",
+            "resume_schedule",
             "retry_failed",
             "review_match",
+            "run_schedule_now",
+            "schedule_sync",
             "sync_playlist",
-            "sync_track"
+            "sync_track",
+            "update_schedule"
         ]
     );
     for tool in tools {
