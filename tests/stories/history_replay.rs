@@ -9,17 +9,18 @@ use segue_workflows::{
     agent_sync::AgentSync, batch_page::BatchPage, batch_sync::BatchSync, call_budget::CallBudget,
     dead_letter::DeadLetter, music_sync::MusicSync, place_page::PlacePage, place_track::PlaceTrack,
     playlist_reading::PlaylistReading, remembered_answer::RememberedAnswer, review::Review,
-    token_budget::TokenBudget,
+    scheduled_sync::ScheduledSync, token_budget::TokenBudget,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use temporalio_client::{
     WorkflowExecution, WorkflowFetchHistoryOptions, WorkflowHistory, WorkflowListOptions,
 };
 use temporalio_sdk::workflow_replayer::{WorkflowReplayer, WorkflowReplayerOptions};
 
 use crate::{
-    batches::{rows, songs, uri_of},
+    batches::{playlist_of, rows, songs, uri_of},
     reviews::{batch as unsure_batch, choose, reviews_open, the_review, unsure},
+    schedules::schedule,
     scripted_model::{Order, ScriptedModel},
     support::{CLOCKS, World, ended, song, stands, start, start_batch, until},
 };
@@ -41,6 +42,7 @@ fn replayer() -> WorkflowReplayer {
         .and_then(|options| options.register_workflow::<Review>())
         .and_then(|options| options.register_workflow::<RememberedAnswer>())
         .and_then(|options| options.register_workflow::<TokenBudget>())
+        .and_then(|options| options.register_workflow::<ScheduledSync>())
         .and_then(|options| options.register_workflow::<AgentSync>())
         .unwrap()
         .build();
@@ -164,6 +166,7 @@ async fn walk_every_path() -> BTreeMap<String, Vec<u8>> {
     paths.extend(walk_the_batches(&world).await);
     paths.extend(walk_the_reviews(&world).await);
     paths.extend(walk_the_doubts(&world).await);
+    paths.extend(walk_the_schedules(&world).await);
     paths.extend(walk_the_waits(&world).await);
     let server = world.serve().await;
     let histories = export(&world, &paths).await;
@@ -357,6 +360,89 @@ async fn walk_the_doubts(world: &World) -> Vec<(&'static str, String)> {
     ]
 }
 
+/// Runs of schedules: with something new, with nothing new, with removals, of dead letters, and of a
+/// source by name that there is not.
+async fn walk_the_schedules(world: &World) -> Vec<(&'static str, String)> {
+    let server = world.serve().await;
+    let songs = songs();
+    let source = playlist_of(world, &songs[400..403]).await;
+    let mirror =
+        json!({"source_playlist": source, "create_playlist": "Mirror", "remove_gone": true});
+    let mirror = schedule(&server, mirror).await;
+    let synced = run_now(&server, &mirror).await["sync_id"].clone();
+    run_now(&server, &mirror).await;
+    let left: Vec<String> = songs[401..403].iter().map(uri_of).collect();
+    world.refill(&source, &left).await;
+    run_now(&server, &mirror).await;
+    let cancelled = json!({"source_playlist": source, "create_playlist": "Cancelled"});
+    let cancelled = schedule(&server, cancelled).await;
+    world
+        .fault(json!({"endpoint": "create_playlist", "count": 1, "latency_after_ms": 700}))
+        .await;
+    let made = world.asked("create_playlist").len();
+    let call = json!({"schedule_id": cancelled});
+    server.call("run_schedule_now", call).await.unwrap();
+    world.until_asked("create_playlist", made + 1).await;
+    let call = json!({"schedule_id": cancelled});
+    let listed = server.call("list_schedules", call).await.unwrap();
+    let sync_id = listed["schedules"][0]["last_runs"][0]["sync_id"].clone();
+    server
+        .call(
+            "cancel_sync",
+            json!({"sync_id": sync_id, "wait_seconds": 20}),
+        )
+        .await
+        .unwrap();
+    until("the run has ended", async || {
+        let call = json!({"schedule_id": cancelled});
+        let listed = server.call("list_schedules", call).await.unwrap();
+        listed["schedules"][0]["last_runs"][0]["status"] == "completed"
+    })
+    .await;
+    let letters = schedule(&server, json!({"dead_letters": true})).await;
+    run_now(&server, &letters).await;
+    let nowhere = json!({"source_playlist": "No such playlist", "playlist": world.empty()});
+    let nowhere = schedule(&server, nowhere).await;
+    run_now(&server, &nowhere).await;
+
+    let engine = world.engine().await;
+    let runs = async |schedule_id: &str| -> Vec<String> {
+        let schedule = engine.client().get_schedule_handle(schedule_id);
+        let described = schedule.describe(Default::default()).await.unwrap();
+        let actions = described.recent_actions().into_iter();
+        actions.map(|action| action.run_id).collect()
+    };
+    let names = [
+        "mirrored",
+        "nothing_new",
+        "taken_out",
+        "batch_cancelled",
+        "letters",
+        "no_source",
+    ];
+    let runs = [
+        runs(&mirror).await,
+        runs(&cancelled).await,
+        runs(&letters).await,
+        runs(&nowhere).await,
+    ]
+    .concat();
+    assert_eq!(runs.len(), names.len());
+    let mut paths: Vec<(&str, String)> = names.into_iter().zip(runs).collect();
+    paths.push(("mirrored", synced.as_str().unwrap().to_owned()));
+    let sync_id = sync_id.as_str().unwrap().to_owned();
+    paths.push(("by_schedule_and_cancelled", sync_id));
+    server.end().await.unwrap();
+    paths
+}
+
+async fn run_now(server: &Server, schedule_id: &str) -> Value {
+    let call = json!({"schedule_id": schedule_id, "wait_seconds": 45});
+    let ran = server.call("run_schedule_now", call).await.unwrap();
+    assert_ne!(ran["run"]["status"], "running", "{ran:#}");
+    ran["run"].clone()
+}
+
 async fn held_and_cancelled(world: &World, server: &Server, endpoint: &str) -> String {
     let asked = world.asked(endpoint).len();
     world
@@ -399,7 +485,9 @@ async fn export(world: &World, paths: &[(&str, String)]) -> BTreeMap<String, Vec
                 .iter()
                 .find(|(_, sync)| id.is_some_and(|id| id.contains(sync.as_str())))
         };
-        let name = match of(Some(execution.id())).or_else(|| of(execution.parent_id())) {
+        // Runs of a schedule that begin in the same second have one workflow id.
+        let itself = of(Some(execution.id())).or_else(|| of(Some(execution.run_id())));
+        let name = match itself.or_else(|| of(execution.parent_id())) {
             Some((path, _)) => format!("{}.{path}", execution.workflow_type()),
             None => format!("{}.alone", execution.workflow_type()),
         };
@@ -445,6 +533,7 @@ async fn today_s_histories_replay_and_every_path_has_been_recorded() {
         "RememberedAnswer",
         "TokenBudget",
         "AgentSync",
+        "ScheduledSync",
     ] {
         assert!(
             histories.keys().any(|name| name.starts_with(workflow)),

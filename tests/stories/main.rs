@@ -35,6 +35,7 @@ mod protocol;
 mod python_client;
 mod rate_limit;
 mod reviews;
+mod schedules;
 mod secrets;
 mod sign_in;
 mod torture;

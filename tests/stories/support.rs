@@ -115,6 +115,17 @@ impl World {
         serde_json::from_str(&answer.text().await.expect("an answer")).unwrap_or_default()
     }
 
+    /// Puts these into the playlist, in place of everything.
+    pub(crate) async fn refill(&self, playlist: &str, uris: &[String]) {
+        reqwest::Client::new()
+            .put(format!("{}/_sim/playlists", self.sim.url()))
+            .json(&json!({"id": playlist, "uris": uris}))
+            .send()
+            .await
+            .and_then(reqwest::Response::error_for_status)
+            .expect("the playlist is refilled");
+    }
+
     /// Orders faults of the simulated Spotify.
     pub(crate) async fn fault(&self, faults: Value) {
         reqwest::Client::new()
