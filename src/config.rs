@@ -315,6 +315,7 @@ impl Config {
             member: self.engine_options().identity,
             canary: self.canary,
             version: self.worker_version.clone(),
+            import_folders: self.import_folders.clone(),
         }
     }
 

@@ -14,7 +14,6 @@ mod batch_view;
 pub mod border;
 mod engine;
 mod error;
-mod import_file;
 mod playlist;
 mod previewed;
 mod report;

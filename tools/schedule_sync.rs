@@ -11,7 +11,9 @@ use segue_workflows::{
     batch::{BatchOptions, OnAmbiguous, Target},
     names,
     review::ReviewTerms,
-    schedule::{Overlap, Removals, ScheduleInput, ScheduledBatch, Source, USUAL_REMOVALS, Work},
+    schedule::{
+        Overlap, Removals, ScheduleInput, ScheduledBatch, Source, SourceFile, USUAL_REMOVALS, Work,
+    },
 };
 use serde::Deserialize;
 
@@ -22,7 +24,7 @@ use crate::{
     error::ToolError,
     playlist,
     schedule_view::{self, ScheduleView},
-    schedules, sync_playlist, text, timing,
+    schedules, source, sync_playlist, text, timing,
 };
 
 /// Characters of a schedule's name.
@@ -36,11 +38,16 @@ pub(crate) const MOST_REMOVALS: u32 = 10_000;
 pub(crate) struct Params {
     /// A name by which the user recognises it, such as "Archive of Discover Weekly".
     pub name: String,
+    /// The absolute path of a file that another program exports, inside a folder that import_folders of
+    /// the configuration allows: each run reads it anew. Or give source_playlist or dead_letters.
+    #[serde(default)]
+    pub file: Option<String>,
     /// The playlist whose new songs are added at each run: id, URI, URL, or the exact name. It must
-    /// be one that the user owns or collaborates in: Spotify shows apps no other. Or give dead_letters.
+    /// be one that the user owns or collaborates in: Spotify shows apps no other. With file, which
+    /// playlist of a file with several: its name, or "*" for all.
     #[serde(default)]
     pub source_playlist: Option<String>,
-    /// Instead of a playlist: try all dead-lettered syncs again at each run. Default false.
+    /// Instead of a source: try all dead-lettered syncs again at each run. Default false.
     #[serde(default)]
     pub dead_letters: bool,
     /// The playlist to add them to: id, URI, URL, or the exact name. Or give create_playlist.
@@ -90,9 +97,9 @@ pub(crate) struct Params {
 #[tool_router(router = schedule_sync_router, vis = "pub(crate)")]
 impl Segue {
     /// Syncs again and again, by cron or interval: adds what is new in a playlist to another (keep every
-    /// week's Discover Weekly; mirror, with or without removals), or tries dead-lettered syncs again. A
-    /// run costs little: only what is new since the last one is synced. Call list_schedules first, so that
-    /// nothing is scheduled twice.
+    /// week's Discover Weekly; mirror, with or without removals), or what is new in an export file, or tries
+    /// dead-lettered syncs again. A run costs little: only what is new since the last one is synced. Call
+    /// list_schedules first, so that nothing is scheduled twice.
     #[tool(
         title = "Schedule a sync",
         input_schema = schema_for_type::<Params>(),
@@ -117,6 +124,15 @@ impl Segue {
             self.match_threshold(),
             self.review_terms(),
         )?;
+        if let Some(file) = source_file(&input) {
+            // The runs read it themselves, on a worker; what is wrong with it by now is told at once.
+            let source = source::Source {
+                file: Some(file.path.clone()),
+                playlist: file.playlist.clone(),
+                ..source::Source::default()
+            };
+            source.read(self.import_folders()).await?;
+        }
         let engine = self.engine().ready(&context).await?;
         let (client, schedule_id) = (&engine.client, names::new_schedule_id());
         schedules::create(client, &schedule_id, &input, paused).await?;
@@ -157,15 +173,16 @@ pub(crate) fn checked(
 }
 
 fn work(params: &Params, match_threshold: f64, review: ReviewTerms) -> Result<Work, ToolError> {
-    let allowed = "either source_playlist, with a playlist to fill, or dead_letters alone";
-    let source = match (&params.source_playlist, params.dead_letters) {
-        (Some(source), false) => playlist::parse_as("source_playlist", source)?,
-        (Some(_), true) => {
-            let problem = "was given together with source_playlist";
+    let allowed = "either source_playlist or file, with a playlist to fill, or dead_letters alone";
+    let given = params.file.is_some() || params.source_playlist.is_some();
+    let source = match (given, params.dead_letters) {
+        (true, false) => source(params)?,
+        (true, true) => {
+            let problem = "was given together with a source";
             return Err(ToolError::invalid("dead_letters", problem, allowed));
         }
-        (None, false) => return Err(ToolError::invalid("source_playlist", "is missing", allowed)),
-        (None, true) => {
+        (false, false) => return Err(ToolError::invalid("source_playlist", "is missing", allowed)),
+        (false, true) => {
             let field = [
                 ("playlist", params.playlist.is_some()),
                 ("create_playlist", params.create_playlist.is_some()),
@@ -185,7 +202,7 @@ fn work(params: &Params, match_threshold: f64, review: ReviewTerms) -> Result<Wo
         params.playlist.as_deref(),
         params.create_playlist.as_deref(),
     )?;
-    if target == Target::Playlist(source.clone()) {
+    if matches!((&source, &target), (Source::Playlist(from), Target::Playlist(to)) if from == to) {
         return Err(ToolError::invalid(
             "playlist",
             "is the source itself",
@@ -200,7 +217,7 @@ fn work(params: &Params, match_threshold: f64, review: ReviewTerms) -> Result<Wo
         ));
     }
     Ok(Work::Sync(Box::new(ScheduledBatch {
-        source: Source::Playlist(source),
+        source,
         target,
         options: BatchOptions {
             match_threshold,
@@ -218,6 +235,39 @@ fn work(params: &Params, match_threshold: f64, review: ReviewTerms) -> Result<Wo
             false => None,
         },
     })))
+}
+
+/// Where the songs come from.
+fn source(params: &Params) -> Result<Source, ToolError> {
+    let Some(path) = &params.file else {
+        let source = params.source_playlist.as_deref().unwrap_or_default();
+        return Ok(Source::Playlist(playlist::parse_as(
+            "source_playlist",
+            source,
+        )?));
+    };
+    if params.remove_gone {
+        return Err(ToolError::invalid(
+            "remove_gone",
+            "does not go together with file: its rows do not say which track each of them became",
+            "only with a source_playlist of Spotify's",
+        ));
+    }
+    let playlist = params.source_playlist.as_deref();
+    Ok(Source::File(SourceFile {
+        path: path.clone(),
+        playlist: text::optional("source_playlist", playlist, source::LONGEST_NAME)?,
+    }))
+}
+
+fn source_file(input: &ScheduleInput) -> Option<&SourceFile> {
+    match &input.work {
+        Work::Sync(batch) => match &batch.source {
+            Source::File(file) => Some(file),
+            Source::Playlist(_) => None,
+        },
+        Work::RetryDeadLetters => None,
+    }
 }
 
 /// How many songs one run may take out.
@@ -280,6 +330,16 @@ mod tests {
             (
                 "remove_gone",
                 json!({"dead_letters": true, "remove_gone": true}),
+            ),
+            ("dead_letters", json!({"dead_letters": true, "file": "/x"})),
+            ("playlist", json!({"file": "/x"})),
+            (
+                "remove_gone",
+                to(json!({"file": "/x", "remove_gone": true})),
+            ),
+            (
+                "source_playlist",
+                to(json!({"file": "/x", "source_playlist": "x".repeat(501)})),
             ),
             ("max_removals", to(json!({"max_removals": 5}))),
             (

@@ -35,7 +35,10 @@ pub(crate) struct ScheduleView {
     pub name: String,
     /// What a run does, in one sentence.
     pub does: String,
-    /// The playlist that it reads: its id, or its name.
+    /// The export file that it reads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// The playlist that it reads: its id, or its name; with file, the playlist of the file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source_playlist: Option<String>,
     /// The playlist that it fills: its id, or its name.
@@ -98,6 +101,9 @@ pub(crate) struct RunView {
     /// Songs of the source that were new.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub new_songs: Option<u32>,
+    /// Rows of the file that could not be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unreadable: Option<u32>,
     /// Songs that were added.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub added: Option<u32>,
@@ -129,10 +135,15 @@ pub(crate) async fn read(
     for action in described.recent_actions().iter().rev().take(runs) {
         last_runs.push(run(client, action).await?);
     }
-    let (mut source_playlist, mut playlist, mut max_removals) = (None, None, None);
+    let (mut file, mut source_playlist, mut playlist, mut max_removals) = (None, None, None, None);
     if let Work::Sync(batch) = &input.work {
-        let Source::Playlist(source) = &batch.source;
-        source_playlist = Some(source.as_str().to_owned());
+        match &batch.source {
+            Source::Playlist(source) => source_playlist = Some(source.as_str().to_owned()),
+            Source::File(source) => {
+                file = Some(source.path.clone());
+                source_playlist.clone_from(&source.playlist);
+            }
+        }
         playlist = Some(batch.target.as_str().to_owned());
         max_removals = batch.removals.map(|removals| removals.most);
     }
@@ -151,6 +162,7 @@ pub(crate) async fn read(
         schedule_id: known.schedule_id.clone(),
         name: input.name.clone(),
         does: story_of(&input.work),
+        file,
         source_playlist,
         playlist,
         max_removals,
@@ -189,8 +201,13 @@ fn story_of(work: &Work) -> String {
     let Work::Sync(batch) = work else {
         return "Tries all dead-lettered syncs again.".to_owned();
     };
-    let Source::Playlist(source) = &batch.source;
-    let (source, target) = (source.as_str(), batch.target.as_str());
+    let (source, target) = match &batch.source {
+        Source::Playlist(source) => (source.as_str(), batch.target.as_str()),
+        Source::File(file) => {
+            let (path, target) = (&file.path, batch.target.as_str());
+            return format!("Adds what is new in the file {path:?} to the playlist {target:?}.");
+        }
+    };
     match batch.removals {
         None => format!("Adds what is new in the playlist {source:?} to the playlist {target:?}."),
         Some(_) => format!(
@@ -213,6 +230,7 @@ pub(crate) async fn run(
         success: None,
         sync_id: None,
         new_songs: None,
+        unreadable: None,
         added: None,
         removed: None,
         retried: None,
@@ -293,6 +311,7 @@ impl RunView {
         self.success = Some(outcome.success);
         self.message = outcome.message;
         self.new_songs = Some(outcome.new_rows);
+        self.unreadable = Some(outcome.unreadable_rows).filter(|rows| *rows > 0);
         self.added = Some(outcome.counts.map_or(0, |counts| counts.added));
         self.removed = Some(outcome.removed).filter(|removed| *removed > 0);
         self.retried = Some(outcome.retried).filter(|retried| *retried > 0);

@@ -4,27 +4,22 @@ use std::path::PathBuf;
 
 use segue_workflows::{
     batch::{Imported, MOST_ROWS},
-    imports::{self, Import, ImportedPlaylist, UnreadableRow},
+    import_file::{self, FileError},
+    imports::{self, Import, ImportError, UnreadableRow, Wrong},
     track::SourceTrack,
 };
 
 use crate::{
     error::ToolError,
-    import_file,
     rows::{self, Track},
     text,
 };
 
-/// What stands for all playlists of a file.
-const ALL: &str = "*";
 /// Bytes of an export that is given as text: what fits a message of 16 MiB with its quotation marks
 /// escaped. More than that is a message which no server on this SDK takes.
 const LONGEST_EXPORT: usize = 10_000_000;
 /// Characters of a playlist's name; other services allow longer ones than Spotify.
-const LONGEST_NAME: usize = 500;
-/// Characters that a refusal spends on the names of playlists, and on one of them.
-const MOST_NAMED: usize = 350;
-const MOST_OF_A_NAME: usize = 80;
+pub(crate) const LONGEST_NAME: usize = 500;
 /// Unreadable rows that an answer names.
 pub(crate) const MOST_SHOWN: usize = 5;
 const ONE_OF: &str = "exactly one of tracks, export and file";
@@ -100,107 +95,69 @@ impl Source {
                 ));
             }
             (Some(export), _) => imports::read(export.as_bytes()),
-            (_, Some(file)) => imports::read(&import_file::read(file, folders)?),
+            (_, Some(file)) => imports::read(&import_file::read(file, folders).map_err(not_read)?),
             (None, None) => return Err(ToolError::invalid("tracks", "is missing", ONE_OF)),
         };
-        let import = import.map_err(|error| ToolError {
-            field: Some(first),
-            ..import_file::refused(&error)
-        })?;
+        let import = import.map_err(|error| refused(first, &error))?;
         taken(import, playlist.as_deref(), first)
     }
 }
 
 /// The songs of the playlist that is meant.
 fn taken(import: Import, wanted: Option<&str>, field: &'static str) -> Result<Tracks, ToolError> {
-    let format = import.format;
-    let (mut playlists, mut unreadable) = (import.playlists, import.unreadable);
-    if playlists.is_empty() {
+    let chosen = import.choose(wanted).map_err(|error| match error.wrong {
+        Wrong::File => ToolError::invalid(field, error.problem, "an export with at least one song"),
+        Wrong::Playlist => ToolError::invalid("source_playlist", error.problem, NAMES),
+    })?;
+    let songs = chosen.tracks.len();
+    if songs > MOST_ROWS {
         return Err(ToolError::invalid(
             field,
-            format!(
-                "has no row that can be read ({}): {}",
-                format.name(),
-                told(&unreadable[..1.min(unreadable.len())]).trim_end_matches('.')
-            ),
-            "an export with at least one song",
-        ));
-    }
-    match wanted {
-        Some(ALL) => {}
-        Some(name) => {
-            if !playlists
-                .iter()
-                .any(|list| list.name.as_deref() == Some(name))
-            {
-                let none = format!("is none of the file's: {}", listed(&playlists));
-                return Err(ToolError::invalid("source_playlist", none, NAMES));
-            }
-            playlists.retain(|list| list.name.as_deref() == Some(name));
-            // Of a row that is broken it is not always known where it belongs.
-            unreadable.retain(|row| row.playlist.as_deref().is_none_or(|own| own == name));
-        }
-        None if playlists.len() > 1 => {
-            let several = format!(
-                "is missing: the file holds {} playlists: {}",
-                playlists.len(),
-                listed(&playlists)
-            );
-            return Err(ToolError::invalid("source_playlist", several, NAMES));
-        }
-        None => {}
-    }
-    let rows = playlists.into_iter().flat_map(|playlist| playlist.rows);
-    let (lines, tracks): (Vec<u32>, Vec<SourceTrack>) =
-        rows.map(|row| (row.line, row.track)).unzip();
-    if tracks.len() > MOST_ROWS {
-        return Err(ToolError::invalid(
-            field,
-            format!("has {} songs", tracks.len()),
+            format!("has {songs} songs"),
             &format!("up to {MOST_ROWS}: choose one playlist with source_playlist, or split it"),
         ));
     }
-    let imported = Imported::new(format, &unreadable, &lines)
+    let imported = Imported::new(chosen.format, &chosen.unreadable, &chosen.lines)
         .map_err(|error| ToolError::engine_failed("pack the rows", &error))?;
     Ok(Tracks {
-        tracks,
+        tracks: chosen.tracks,
         imported: Some(imported),
     })
 }
 
 const NAMES: &str = "the name of one of them, or \"*\" for all in the order of the file";
 
-/// Playlists with their sizes, as many as there is room for.
-fn listed(playlists: &[ImportedPlaylist]) -> String {
-    let mut names = String::new();
-    for (place, list) in playlists.iter().enumerate() {
-        let name = match &list.name {
-            Some(name) => format!("{:?}", cut(name)),
-            None => "one without a name".to_owned(),
-        };
-        let name = format!("{name} ({})", list.rows.len());
-        if names.chars().count() + name.chars().count() > MOST_NAMED {
-            let more = playlists.len() - place;
-            return format!("{names} and {more} more");
-        }
-        let comma = if names.is_empty() { "" } else { ", " };
-        names = format!("{names}{comma}{name}");
+/// What it means that a file is not read.
+fn not_read(error: FileError) -> ToolError {
+    match error {
+        FileError::NoFolder => ToolError::invalid(
+            "file",
+            "cannot be read: there is no folder to import from",
+            "none so far. Set import_folders in segue.toml (or SEGUE_IMPORT_FOLDERS, or \
+             --import-folder) to the folder it is in, or give the text of the file as export",
+        ),
+        FileError::Outside { folders } => ToolError::invalid(
+            "file",
+            format!("names no file that can be read inside the folders to import from ({folders})"),
+            "the absolute path of a file in one of them; import_folders in segue.toml (or \
+             SEGUE_IMPORT_FOLDERS, or --import-folder) allows more folders",
+        ),
+        FileError::TooLarge(error) => refused("file", &error),
     }
-    names
 }
 
-fn cut(name: &str) -> String {
-    match name.char_indices().nth(MOST_OF_A_NAME) {
-        Some((end, _)) => format!("{}…", &name[..end]),
-        None => name.to_owned(),
+/// A file that was read, and of which nothing can be made.
+fn refused(field: &'static str, error: &ImportError) -> ToolError {
+    ToolError {
+        message: error.to_string(),
+        next_step: "Nothing was started; then call again.".to_owned(),
+        ..ToolError::invalid(field, "", "")
     }
 }
 
 /// The first rows that could not be read, in words.
 pub(crate) fn told(unreadable: &[UnreadableRow]) -> String {
-    let row = |row: &UnreadableRow| format!("line {}, {:?}: {}", row.line, row.text, row.reason);
-    let rows: Vec<String> = unreadable.iter().take(MOST_SHOWN).map(row).collect();
-    rows.join(" ")
+    imports::told(&unreadable[..MOST_SHOWN.min(unreadable.len())])
 }
 
 #[cfg(test)]
@@ -273,7 +230,7 @@ mod tests {
         for (wanted, songs, lines, unreadable) in [
             ("Mix", vec!["Halo", "Yellow"], vec![2, 5], 1),
             ("Drive", vec!["Clocks"], vec![3], 2),
-            (ALL, vec!["Halo", "Yellow", "Clocks"], vec![2, 5, 3], 2),
+            ("*", vec!["Halo", "Yellow", "Clocks"], vec![2, 5, 3], 2),
         ] {
             let read = read(FILE, Some(wanted)).expect("read");
             assert_eq!(titles(&read), songs);
@@ -299,20 +256,5 @@ mod tests {
         let error = read(&file, None).expect_err("refused");
         assert!(error.to_string().contains("source_playlist"), "{error}");
         assert!(read(&file[6..], None).is_ok());
-    }
-
-    #[test]
-    fn a_refusal_names_as_many_playlists_as_there_is_room_for() {
-        let playlist = |n: usize| ImportedPlaylist {
-            name: Some(format!("No. {n} {}", "é".repeat(300))),
-            rows: Vec::new(),
-        };
-        let playlists: Vec<ImportedPlaylist> = (0..100).map(playlist).collect();
-        let told = listed(&playlists);
-        assert!(told.chars().count() < 400, "{told}");
-        assert!(
-            told.starts_with("\"No. 0 é") && told.ends_with(" and 97 more"),
-            "{told}"
-        );
     }
 }

@@ -32,6 +32,8 @@ pub enum ErrorCode {
     BadUpstreamAnswer,
     /// The upstream said that the track was added, but it is not in the playlist.
     NotVerified,
+    /// The file that is to be synced cannot be read.
+    SourceUnreadable,
     /// A match is too uncertain to be made alone.
     ReviewNeeded,
     /// No model is configured.
@@ -69,6 +71,7 @@ impl ErrorCode {
             Self::UpstreamUnavailable => "upstream_unavailable",
             Self::BadUpstreamAnswer => "bad_upstream_answer",
             Self::NotVerified => "not_verified",
+            Self::SourceUnreadable => "source_unreadable",
             Self::ReviewNeeded => "review_needed",
             Self::ModelNotConfigured => "model_not_configured",
             Self::ModelKeyRefused => "model_key_refused",
@@ -121,6 +124,9 @@ impl ErrorCode {
                 "Check the upstream server and its profile with `segue doctor`, then call retry_failed."
             }
             Self::NotVerified => "Look at the playlist in Spotify, then call retry_failed.",
+            Self::SourceUnreadable => {
+                "Put the file where the schedule expects it, inside a folder of import_folders; the next run reads it anew."
+            }
             Self::ReviewNeeded => "Call list_reviews, and answer with review_match.",
             Self::ModelNotConfigured => {
                 "Set OPENAI_API_KEY and SEGUE_MODEL; without a model, use strategy pipeline, and on_ambiguous skip or best."
@@ -153,6 +159,7 @@ impl ErrorCode {
             Self::UpstreamUnavailable,
             Self::BadUpstreamAnswer,
             Self::NotVerified,
+            Self::SourceUnreadable,
             Self::ReviewNeeded,
             Self::ModelNotConfigured,
             Self::ModelKeyRefused,

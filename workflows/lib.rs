@@ -18,6 +18,7 @@ pub mod error;
 pub mod gate;
 #[cfg(test)]
 mod hostile;
+pub mod import_file;
 pub mod imports;
 pub mod matching;
 pub mod model;

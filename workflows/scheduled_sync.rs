@@ -12,7 +12,7 @@
 //! failed or was cancelled comes to its end all the same, and tells it; one that could not read its
 //! source fails, and changes nothing of what is known.
 
-use std::time::Duration;
+use std::{slice, time::Duration};
 
 use temporalio_common::error::{ChildWorkflowExecutionError, IncomingError};
 use temporalio_macros::{workflow, workflow_methods};
@@ -22,10 +22,13 @@ use temporalio_sdk::{
 };
 
 use crate::{
-    activities::{Activities, BatchActivities, PagePlacement, ReadSource, ScheduleActivities},
+    activities::{
+        Activities, BatchActivities, PagePlacement, ReadFile, ReadSource, ScheduleActivities,
+    },
     batch::{BatchInput, BatchOutcome, FailedBatch, Fate, Known, ROWS_A_PAGE, Target},
     batch_sync::{BatchSync, attributes_of},
     error::SyncError,
+    imports::told,
     names,
     schedule::{News, Removals, RunOutcome, ScheduleInput, ScheduledBatch, Source, Work, ids_in},
     step::{StepFailure, StepPolicy, Steps, run_step},
@@ -121,11 +124,24 @@ impl ScheduledSync {
             source_rows: news.source_rows,
             new_rows: news.rows + news.left,
             left_rows: news.left,
+            unreadable_rows: news.unreadable,
             memory: news.memory.clone(),
             ..RunOutcome::default()
         };
         if news.rows > 0 {
             Self::sync_news(ctx, batch, &news, &mut outcome).await?;
+        }
+        if let Some(first) = &news.first_unreadable {
+            outcome.tell(match news.unreadable {
+                1 => format!(
+                    "A row of the file could not be read: {}",
+                    told(slice::from_ref(first))
+                ),
+                n => format!(
+                    "{n} rows of the file could not be read, first {}",
+                    told(slice::from_ref(first))
+                ),
+            });
         }
         if news.left > 0 {
             outcome.tell(format!("{} are left to the next run.", songs(news.left)));
@@ -144,7 +160,17 @@ impl ScheduledSync {
         let token = ctx.cancellation_token();
         let recall = || ScheduleActivities::recall;
         let memory = run_step(ctx, RECALL, &token, recall, |_| ()).await?;
-        let Source::Playlist(source) = &batch.source;
+        let source = match &batch.source {
+            Source::Playlist(source) => source,
+            Source::File(file) => {
+                let read = || ScheduleActivities::read_file;
+                return run_step(ctx, READ, &token, read, |_| ReadFile {
+                    file: file.clone(),
+                    memory: memory.clone(),
+                })
+                .await;
+            }
+        };
         let playlist_id = match source {
             PlaylistRef::Id(id) => id.clone(),
             PlaylistRef::Name(name) => {

@@ -1,6 +1,6 @@
 //! The workers: what polls the engine for our work and does it.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use temporalio_client::Client;
 use temporalio_sdk::{
@@ -59,6 +59,8 @@ pub struct WorkerSettings {
     pub canary: f64,
     /// The build by which the engine's operator knows this worker, if syncs are to be routed by it.
     pub version: Option<String>,
+    /// The folders whose files a schedule may read, as absolute paths.
+    pub import_folders: Vec<PathBuf>,
 }
 
 /// Runs the workers of all task queues until `stop` is cancelled, or one of them fails.
@@ -77,7 +79,8 @@ pub async fn run(
     let upstream = GatedUpstream::new(upstream, gate.clone());
     let activities = Activities::new(upstream.clone(), stop.clone());
     let batch_activities = BatchActivities::new(upstream.clone(), stop.clone());
-    let schedule_activities = ScheduleActivities::new(upstream, stop.clone());
+    let schedule_activities =
+        ScheduleActivities::new(upstream, settings.import_folders, stop.clone());
     let model_activities = ModelActivities::new(model, gate.clone(), client.clone(), stop.clone());
     let version = settings.version.as_deref();
     let slots = TunerHolder::builder()

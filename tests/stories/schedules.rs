@@ -275,6 +275,78 @@ async fn a_mirror_takes_out_what_left_its_source_and_nothing_that_it_did_not_add
     server.end().await.unwrap();
 }
 
+/// A list of songs, a line each, as a table with a heading.
+fn table(songs: &[Track]) -> String {
+    let line = |song: &Track| {
+        let isrc = song.isrc.as_deref().unwrap_or_default();
+        let (title, artists) = (&song.name, song.artists.join(", "));
+        format!("\"{title}\",\"{artists}\",{isrc}\n")
+    };
+    "title,artist,isrc\n".to_owned() + &songs.iter().map(line).collect::<String>()
+}
+
+#[tokio::test]
+async fn a_file_is_read_anew_by_each_run_and_only_what_is_new_in_it_is_searched() {
+    let world = World::new().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let launch: Launch = world.launch().with(
+        "SEGUE_IMPORT_FOLDERS",
+        folder.path().to_str().expect("text"),
+    );
+    let server = Server::start(&launch).await.unwrap();
+    let songs = songs();
+    let file = folder.path().join("list.csv");
+    std::fs::write(&file, table(&songs[..5])).expect("written");
+    let id = schedule(&server, json!({"file": file, "playlist": world.empty()})).await;
+    assert_eq!(run(&server, &id).await["added"], 5);
+    let searched = world.asked("search").len();
+
+    // Three more, one of them first, and a row that is broken.
+    let grown = [&songs[5..6], &songs[..5], &songs[6..8]].concat();
+    std::fs::write(&file, table(&grown) + ",Nobody,\n").expect("written");
+    let second = run(&server, &id).await;
+    assert_eq!(
+        (
+            &second["new_songs"],
+            &second["added"],
+            &second["unreadable"]
+        ),
+        (&json!(3), &json!(3), &json!(1)),
+        "{second:#}"
+    );
+    assert_eq!(world.asked("search").len() - searched, 3, "only the new");
+    let message = second["message"].as_str().expect("a message");
+    assert!(message.contains("line 10"), "{message}");
+    assert_eq!(world.in_playlist(world.empty()), uris(&songs[..8]));
+    assert_eq!(run(&server, &id).await["new_songs"], 0);
+
+    // A run without its file fails, and what was known before it is known after it.
+    std::fs::remove_file(&file).expect("removed");
+    let call = json!({"schedule_id": id, "wait_seconds": 45});
+    let failed = server.call("run_schedule_now", call).await.unwrap();
+    assert_eq!(failed["run"]["status"], "failed", "{failed:#}");
+    let view = look(&server, &id).await;
+    let last = &view["last_runs"][0];
+    assert_eq!(last["error_code"], "source_unreadable", "{view:#}");
+    assert!(last["next_step"].is_string(), "{view:#}");
+    let message = last["message"].as_str().expect("a message");
+    assert!(message.contains("list.csv"), "{message}");
+    std::fs::write(&file, table(&songs[..9])).expect("written");
+    assert_eq!(run(&server, &id).await["new_songs"], 1);
+    assert_eq!(world.in_playlist(world.empty()), uris(&songs[..9]));
+
+    let outside = json!({
+        "name": "Outside", "cron": "@daily", "file": "/etc/passwd", "playlist": world.empty(),
+    });
+    let error = refused(&server, "schedule_sync", outside).await;
+    assert_eq!(
+        (&error["code"], &error["field"]),
+        (&json!("invalid_argument"), &json!("file")),
+        "{error:#}"
+    );
+    server.end().await.unwrap();
+}
+
 #[tokio::test]
 async fn a_run_survives_a_kill_and_adds_everything_once() {
     let world = World::new().await;

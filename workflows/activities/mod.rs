@@ -27,7 +27,7 @@ pub use self::{
     },
     engine::{AskedBefore, EngineActivities, Recalled},
     model::{Disambiguate, Disambiguated, Invoke, ModelActivities, Payer},
-    schedule::{LettersRetried, ReadSource, ScheduleActivities},
+    schedule::{LettersRetried, ReadFile, ReadSource, ScheduleActivities},
 };
 use self::{
     attempt::{reading, writing},

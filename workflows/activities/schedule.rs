@@ -1,7 +1,7 @@
 //! The activities of a schedule's runs: what the run before left, what is new in the source, and the
 //! dead letters of a user.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
@@ -24,8 +24,8 @@ use crate::{
     batch_sync::BatchSync,
     dead_letter::DeadLetter,
     error::ErrorCode,
-    names,
-    schedule::{Memory, News, RunOutcome, news_of},
+    import_file, imports, names,
+    schedule::{Memory, News, RunOutcome, SourceFile, news_of},
     scheduled_sync::ScheduledSync,
     track::{Candidate, SourceTrack},
     upstream::{GatedUpstream, UpstreamError},
@@ -39,13 +39,23 @@ const AT_A_TIME: usize = 8;
 /// The activities of a schedule's runs, on one upstream server.
 pub struct ScheduleActivities {
     upstream: GatedUpstream,
+    import_folders: Arc<[PathBuf]>,
     stopping: CancellationToken,
 }
 
 impl ScheduleActivities {
-    /// The activities on this upstream, of a worker that ends when `stopping` is cancelled.
-    pub fn new(upstream: GatedUpstream, stopping: CancellationToken) -> Self {
-        Self { upstream, stopping }
+    /// The activities on this upstream, of a worker that reads files inside these folders and ends when
+    /// `stopping` is cancelled.
+    pub fn new(
+        upstream: GatedUpstream,
+        import_folders: Vec<PathBuf>,
+        stopping: CancellationToken,
+    ) -> Self {
+        Self {
+            upstream,
+            import_folders: import_folders.into(),
+            stopping,
+        }
     }
 }
 
@@ -54,6 +64,15 @@ impl ScheduleActivities {
 pub struct ReadSource {
     /// Spotify's id of the playlist.
     pub playlist_id: String,
+    /// What the runs before left.
+    pub memory: Memory,
+}
+
+/// An export file to read as a source, beside what earlier runs knew of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReadFile {
+    /// The file.
+    pub file: SourceFile,
     /// What the runs before left.
     pub memory: Memory,
 }
@@ -123,6 +142,23 @@ impl ScheduleActivities {
         .await
     }
 
+    /// What is new in an export file.
+    #[activity(name = "read_file")]
+    pub async fn read_file(
+        self: Arc<Self>,
+        ctx: ActivityContext,
+        source: ReadFile,
+    ) -> Result<Attempted<News>, ActivityError> {
+        let folders = Arc::clone(&self.import_folders);
+        reading(&ctx, &self.stopping, async {
+            // A disk may be slow, and 20 MB take a second to understand.
+            let read = move || news_in(&source, &folders);
+            let read = tokio::task::spawn_blocking(read).await;
+            read.map_err(|error| UpstreamError::new(ErrorCode::Internal, error.to_string()))?
+        })
+        .await
+    }
+
     /// Tells all dead letters of the user to try their syncs again.
     #[activity(name = "retry_letters")]
     pub async fn retry_letters(
@@ -132,6 +168,24 @@ impl ScheduleActivities {
     ) -> Result<Attempted<LettersRetried>, ActivityError> {
         reading(&ctx, &self.stopping, retried(&ctx, &user_id)).await
     }
+}
+
+fn news_in(source: &ReadFile, folders: &[PathBuf]) -> Result<News, UpstreamError> {
+    let ReadFile { file, memory } = source;
+    let unreadable = |error: &dyn std::fmt::Display| {
+        let message = format!("{:?} cannot be synced: {error}", file.path);
+        UpstreamError::new(ErrorCode::SourceUnreadable, message)
+    };
+    let bytes = import_file::read(&file.path, folders).map_err(|error| unreadable(&error))?;
+    let import = imports::read(&bytes).map_err(|error| unreadable(&error))?;
+    let chosen = import
+        .choose(file.playlist.as_deref())
+        .map_err(|error| unreadable(&error))?;
+    let mut news = news_of(chosen.tracks, memory)
+        .map_err(|error| UpstreamError::new(ErrorCode::Internal, error.to_string()))?;
+    news.unreadable = u32::try_from(chosen.unreadable.len()).unwrap_or(u32::MAX);
+    news.first_unreadable = chosen.unreadable.into_iter().next();
+    Ok(news)
 }
 
 /// A track of a playlist as a row of a source.

@@ -6,6 +6,7 @@
 //! refused as a whole.
 
 mod apple_library;
+mod choice;
 mod collected;
 mod error;
 mod fields;
@@ -24,7 +25,10 @@ mod text;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use self::error::ImportError;
+pub use self::{
+    choice::{Chosen, NotChosen, Wrong, told},
+    error::ImportError,
+};
 use self::{table::Table, text::Text};
 use crate::track::SourceTrack;
 

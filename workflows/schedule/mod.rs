@@ -62,6 +62,18 @@ pub struct ScheduledBatch {
 pub enum Source {
     /// A playlist of Spotify's. Its tracks have ids, so that nothing is searched.
     Playlist(PlaylistRef),
+    /// An export file on the machine of the worker, read anew by each run.
+    File(SourceFile),
+}
+
+/// An export file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceFile {
+    /// Its absolute path. Whether it may be read, each worker decides by its own configuration.
+    pub path: String,
+    /// Which playlist of the file is meant, if it holds several; "*" for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub playlist: Option<String>,
 }
 
 /// How a mirror takes out what has left its source.
@@ -172,6 +184,9 @@ pub struct RunOutcome {
     /// New rows that are left to the next run, because they are too many for one.
     #[serde(default)]
     pub left_rows: u32,
+    /// Rows of an export file that could not be read.
+    #[serde(default)]
+    pub unreadable_rows: u32,
     /// The sync of the new rows; none if there were none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sync_id: Option<String>,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Memory;
 use crate::{
     batch::{MOST_PACKED, MOST_ROWS, NotPacked, Packed, ROWS_A_PAGE, SourcePage},
+    imports::UnreadableRow,
     track::SourceTrack,
 };
 
@@ -22,6 +23,12 @@ pub struct News {
     pub left: u32,
     /// Rows of the whole source.
     pub source_rows: u32,
+    /// Rows of an export file that could not be read.
+    #[serde(default)]
+    pub unreadable: u32,
+    /// The first of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_unreadable: Option<UnreadableRow>,
     /// What earlier runs left, but for what has left the source.
     pub memory: Memory,
     /// Ids of tracks that earlier runs added and that have left the source, 22 characters each.

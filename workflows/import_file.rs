@@ -1,4 +1,4 @@
-//! An export file on this machine, read for a client that names its path.
+//! An export file on this machine, read for whoever names its path: a call, or a schedule.
 //!
 //! A client is told nothing of the machine beyond the folders that the configuration allows: of a path
 //! that leads elsewhere, by `..` or through a link, it does not even learn whether there is a file.
@@ -9,31 +9,46 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use segue_workflows::imports::{ImportError, MAX_BYTES};
-
-use crate::error::ToolError;
+use crate::imports::{ImportError, MAX_BYTES};
 
 /// Bytes of a path: the longest that Linux takes.
 const LONGEST_PATH: usize = 4_096;
+
+/// Why a file is not read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FileError {
+    /// The configuration allows no folder.
+    #[error(
+        "the file cannot be read: there is no folder to import from; import_folders in segue.toml (or \
+         SEGUE_IMPORT_FOLDERS, or --import-folder) allows one"
+    )]
+    NoFolder,
+    /// Whatever else is not to be read. There is one refusal for all of it.
+    #[error(
+        "the path names no file that can be read inside the folders to import from ({folders})"
+    )]
+    Outside {
+        /// The folders.
+        folders: String,
+    },
+    /// It is larger than any export.
+    #[error(transparent)]
+    TooLarge(ImportError),
+}
 
 /// The bytes of the file.
 ///
 /// # Errors
 /// It is no file inside one of the folders, or too large. It waits for the disk.
-pub(crate) fn read(path: &str, folders: &[PathBuf]) -> Result<Vec<u8>, ToolError> {
+pub fn read(path: &str, folders: &[PathBuf]) -> Result<Vec<u8>, FileError> {
     if folders.is_empty() {
-        return Err(ToolError::invalid(
-            "file",
-            "cannot be read: there is no folder to import from",
-            "none so far. Set import_folders in segue.toml (or SEGUE_IMPORT_FOLDERS, or \
-             --import-folder) to the folder it is in, or give the text of the file as export",
-        ));
+        return Err(FileError::NoFolder);
     }
     let file = open(path, folders).ok_or_else(|| outside(folders))?;
     let size = file.metadata().map_or(0, |metadata| metadata.len());
     let size = usize::try_from(size).unwrap_or(usize::MAX);
     if size > MAX_BYTES {
-        return Err(refused(&ImportError::TooLarge { bytes: size }));
+        return Err(FileError::TooLarge(ImportError::TooLarge { bytes: size }));
     }
     let mut bytes = Vec::with_capacity(size);
     // It may grow while it is read; the parser counts once more.
@@ -65,26 +80,10 @@ fn open(path: &str, folders: &[PathBuf]) -> Option<File> {
     file.metadata().ok()?.is_file().then_some(file)
 }
 
-/// The one refusal for whatever is not to be read.
-fn outside(folders: &[PathBuf]) -> ToolError {
+fn outside(folders: &[PathBuf]) -> FileError {
     let folders: Vec<String> = folders.iter().map(|folder| format!("{folder:?}")).collect();
-    ToolError::invalid(
-        "file",
-        format!(
-            "names no file that can be read inside the folders to import from ({})",
-            folders.join(", ")
-        ),
-        "the absolute path of a file in one of them; import_folders in segue.toml (or \
-         SEGUE_IMPORT_FOLDERS, or --import-folder) allows more folders",
-    )
-}
-
-/// A file that was read, and of which nothing can be made.
-pub(crate) fn refused(error: &ImportError) -> ToolError {
-    ToolError {
-        message: error.to_string(),
-        next_step: "Nothing was started; then call again.".to_owned(),
-        ..ToolError::invalid("file", "", "")
+    FileError::Outside {
+        folders: folders.join(", "),
     }
 }
 
@@ -105,7 +104,7 @@ mod tests {
         (root, allowed, secret)
     }
 
-    fn read_at(path: &Path, folders: &[PathBuf]) -> Result<Vec<u8>, ToolError> {
+    fn read_at(path: &Path, folders: &[PathBuf]) -> Result<Vec<u8>, FileError> {
         read(path.to_str().expect("text"), folders)
     }
 
@@ -131,7 +130,7 @@ mod tests {
         ] {
             assert_eq!(read_at(&path, &folders), Err(refusal.clone()), "{path:?}");
         }
-        assert!(refusal.to_string().contains("import_folders"), "{refusal}");
+        assert!(refusal.to_string().contains("music"), "{refusal}");
         let none = read_at(&inside, &[]).expect_err("refused");
         assert!(none.to_string().contains("import_folders"), "{none}");
     }
@@ -169,6 +168,6 @@ mod tests {
         let file = File::create(&large).expect("made");
         file.set_len(MAX_BYTES as u64 + 1).expect("grown");
         let error = read_at(&large, &[allowed]).expect_err("refused");
-        assert!(error.message.contains("at most 20 MB"), "{error}");
+        assert!(error.to_string().contains("at most 20 MB"), "{error}");
     }
 }
