@@ -582,7 +582,9 @@ impl BatchSync {
         loop {
             let (waiting, none_has_come) =
                 ctx.state(|batch| (batch.waiting_for_review(), batch.so_far.verdicts.is_empty()));
-            if waiting == 0 {
+            // All or nothing, and it will be nothing: no answer can change that.
+            let in_vain = ctx.state(|batch| batch.input.options.atomic && batch.has_missed());
+            if waiting == 0 || in_vain {
                 return Ok(Next::TheEnd);
             }
             if none_has_come {
@@ -603,6 +605,8 @@ impl BatchSync {
                 }
             }
             if now(ctx).duration_since(looked_at) > LOOK_AGAIN_AFTER {
+                // What the user took out meanwhile is not there any more.
+                ctx.state_mut(|batch| batch.so_far.known = Known::default());
                 Self::read_playlist(ctx).await?;
             }
             Self::take_verdicts(ctx).await?;

@@ -352,3 +352,26 @@ async fn nobody_answers_before_the_deadline() {
     let answers = server.call("list_answers", json!({})).await.unwrap();
     assert_eq!(answers["answers"], json!([]));
 }
+
+#[tokio::test]
+async fn all_or_nothing_is_nothing_as_soon_as_the_user_says_none() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let playlist = world.empty();
+    let mut call = batch(&songs()[..2], playlist);
+    call["atomic"] = json!(true);
+    let id = start_batch(&server, call).await;
+    let open = reviews_open(&server, &id, 2).await;
+    stands(&server, &id, "waiting_for_review").await;
+    assert_eq!(world.in_playlist(playlist).len(), 2, "the others are in");
+    choose(&server, &open[0], "none").await.unwrap();
+    let done = ended(&server, &id).await;
+    let counts = &done["batch"]["counts"];
+    assert_eq!(
+        (&done["success"], &counts["declined"], &counts["taken_out"]),
+        (&json!(false), &json!(1), &json!(2)),
+        "{done:#}"
+    );
+    assert!(world.in_playlist(playlist).is_empty(), "as before");
+    assert!(reviews_open(&server, &id, 0).await.is_empty());
+}
