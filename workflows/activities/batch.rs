@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use futures::{FutureExt, StreamExt, stream};
+use futures::FutureExt;
 use serde::{Deserialize, Serialize};
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
@@ -24,11 +24,6 @@ use crate::{
     track::{Candidate, SourceTrack},
     upstream::{Entries, GatedUpstream, Playlist, UpstreamError},
 };
-
-/// Searches of one activity that are under way at a time. The budget of calls decides how fast they
-/// go, and a page has several such activities; what is under way when a process is killed has to be
-/// searched again, so it is no more than keeps the wire busy.
-const AT_A_TIME: usize = 2;
 
 /// The activities of batches, on one upstream server.
 pub struct BatchActivities {
@@ -364,21 +359,13 @@ impl BatchActivities {
         Ok(named.map(|playlist| playlist.id).collect())
     }
 
-    /// Searches the rows that are still open, some at a time. What was found stays found when
-    /// something comes between.
+    /// Searches the rows that are still open, one after the other: a page has several such activities,
+    /// which keep the wire busy, and what is under way when a process is killed is searched again. What
+    /// was found stays found when something comes between.
     async fn search_open(&self, search: Search) -> Result<Searched, UpstreamError> {
         let threshold = search.page.match_threshold;
-        let searches: Vec<_> = search
-            .open()
-            .into_iter()
-            .map(|(row, source)| {
-                let upstream = self.upstream.clone();
-                async move { (row, find(upstream, source, threshold).await) }.boxed()
-            })
-            .collect();
-        let mut searches = stream::iter(searches).buffer_unordered(AT_A_TIME);
-        while let Some((row, outcome)) = searches.next().await {
-            let outcome = match outcome {
+        for (row, source) in search.open() {
+            let outcome = match find(self.upstream.clone(), source, threshold).await {
                 Ok(outcome) => outcome,
                 Err(error) if error.code == ErrorCode::InvalidRequest => {
                     Found::Failed(SyncError::new(error.code, error.message))
