@@ -53,6 +53,9 @@ pub enum Command {
     Sim(SimArgs),
     /// Measure the matching on a file of songs whose right answers are known
     Eval(EvalArgs),
+    /// Find the same songs by the pipeline and by agents of a model, add nothing, and show the two
+    /// side by side
+    Compare(CompareArgs),
     /// Check the promises under random faults and kills, against the simulated Spotify
     #[command(hide = true)]
     Torture(TortureArgs),
@@ -122,6 +125,15 @@ pub struct Settings {
     /// The share of syncs of one song that agents do when a call does not say [default: 0]
     #[arg(long, global = true, value_name = "SHARE")]
     pub agents_share: Option<f64>,
+    /// How an agent speaks with the upstream server [default: stateless]
+    #[arg(long, global = true, value_parser = ["stateless", "stateful"])]
+    pub agent_connection: Option<String>,
+    /// What a million tokens of questions to the model cost, for comparisons, in any currency
+    #[arg(long, global = true, value_name = "PRICE")]
+    pub model_prompt_price: Option<f64>,
+    /// What a million tokens of the model's answers cost
+    #[arg(long, global = true, value_name = "PRICE")]
+    pub model_completion_price: Option<f64>,
     /// Seconds that a whole answer of the model may take [default: 110]
     #[arg(long, global = true, value_name = "SECONDS")]
     pub model_timeout_seconds: Option<u64>,
@@ -230,6 +242,26 @@ pub struct EvalArgs {
     /// Match by text alone
     #[arg(long)]
     pub hide_isrc: bool,
+}
+
+/// Options of `segue compare`.
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// A CSV file, as for `segue eval`
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The first so many songs of the file
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=500))]
+    pub songs: u32,
+    /// Search the simulated Spotify and not the real one; the model is the configured one
+    #[arg(long)]
+    pub simulated: bool,
+    /// Match by text alone
+    #[arg(long)]
+    pub hide_isrc: bool,
+    /// Answer as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Options of `segue torture`.

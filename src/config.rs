@@ -12,10 +12,12 @@ use config::{Environment, File, FileFormat, Source};
 use secrecy::SecretString;
 use segue_spotify::auth::StorePolicy;
 use segue_workflows::{
+    comparison::Prices,
     gate::{self, GateSettings},
     matching::DEFAULT_THRESHOLD,
     model::{self, Model, ModelSettings},
     review::{AtDeadline, ReviewTerms},
+    sync::McpConnection,
     upstream::{Endpoint, Profile, Upstream, clean},
     worker::WorkerSettings,
 };
@@ -42,6 +44,8 @@ const DEFAULT_REVIEW: &str = "7d";
 const LONGEST_REVIEW: u64 = 366 * 24 * 3600;
 /// Bytes of a model's name.
 const LONGEST_MODEL: usize = 200;
+/// The highest price of a million tokens that is believed.
+const MOST_EXPENSIVE: f64 = 1e6;
 /// The largest budget of calls in 30 s: far more than any upstream bears.
 const MOST_CALLS: u32 = 100_000;
 
@@ -86,6 +90,12 @@ pub struct Config {
     pub model: Option<String>,
     /// The share of syncs of one song that agents do when a call does not say, 0.0 to 1.0.
     pub agents_share: f64,
+    /// How an agent speaks with the upstream server: `stateless` or `stateful`.
+    pub agent_connection: McpConnection,
+    /// What a million tokens of questions to the model cost, in any currency. Unset: unknown.
+    pub model_prompt_price: Option<f64>,
+    /// What a million tokens of its answers cost.
+    pub model_completion_price: Option<f64>,
     /// Seconds that a whole answer of the model may take.
     pub model_timeout_seconds: u64,
     /// Tokens of the model that one sync may use.
@@ -115,6 +125,9 @@ impl Default for Config {
             token_store: TokenStorePlace::default(),
             model: None,
             agents_share: 0.0,
+            agent_connection: McpConnection::default(),
+            model_prompt_price: None,
+            model_completion_price: None,
             model_timeout_seconds: model::LONGEST_ANSWER_SECONDS,
             model_tokens_per_sync: model::DEFAULT_TOKENS_PER_SYNC,
             model_tokens_per_day: model::DEFAULT_TOKENS_PER_DAY,
@@ -184,6 +197,9 @@ impl Config {
             .set_override_option("token_store", flags.token_store.map(name_of))?
             .set_override_option("model", flags.model.clone())?
             .set_override_option("agents_share", flags.agents_share)?
+            .set_override_option("agent_connection", flags.agent_connection.clone())?
+            .set_override_option("model_prompt_price", flags.model_prompt_price)?
+            .set_override_option("model_completion_price", flags.model_completion_price)?
             .set_override_option("model_timeout_seconds", flags.model_timeout_seconds)?
             .set_override_option("model_tokens_per_sync", flags.model_tokens_per_sync)?
             .set_override_option("model_tokens_per_day", flags.model_tokens_per_day)?
@@ -224,6 +240,20 @@ impl Config {
                 self.model_timeout_seconds,
                 model::LONGEST_ANSWER_SECONDS
             );
+        }
+        let prices = [
+            ("model_prompt_price", self.model_prompt_price),
+            ("model_completion_price", self.model_completion_price),
+        ];
+        for (key, price) in prices {
+            if price.is_some_and(|price| !(0.0..=MOST_EXPENSIVE).contains(&price)) {
+                bail!(
+                    "{key} must be what a million tokens cost, from 0 to {MOST_EXPENSIVE} of any currency"
+                );
+            }
+        }
+        if self.model_prompt_price.is_some() != self.model_completion_price.is_some() {
+            bail!("model_prompt_price and model_completion_price go together: set both or neither");
         }
         if self.model_tokens_per_sync == 0 || self.model_tokens_per_day == 0 {
             bail!(
@@ -289,6 +319,16 @@ impl Config {
                 seconds: review_seconds(&self.review_deadline).unwrap_or_default(),
                 at_deadline: self.at_review_deadline,
             },
+        }
+    }
+
+    /// What the tools are told of agents.
+    pub fn agent_settings(&self) -> segue_tools::AgentSettings {
+        let prices = self.model_prompt_price.zip(self.model_completion_price);
+        segue_tools::AgentSettings {
+            share: self.agents_share,
+            connection: self.agent_connection,
+            prices: prices.map(|(prompt, completion)| Prices { prompt, completion }),
         }
     }
 
@@ -562,6 +602,9 @@ mod tests {
             ("log_format = 'xml'", "log_format"),
             ("model = ' '", "model"),
             ("agents_share = 50", "agents_share"),
+            ("agent_connection = 'both'", "agent_connection"),
+            ("model_prompt_price = -1.0", "model_prompt_price"),
+            ("model_prompt_price = 1.0", "model_completion_price"),
             ("model_timeout_seconds = 200", "model_timeout_seconds"),
             ("model_tokens_per_sync = 0", "model_tokens_per_sync"),
         ] {

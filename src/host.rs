@@ -38,7 +38,18 @@ pub async fn run(
     state: &watch::Sender<EngineState>,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
-    let upstream = config.upstream(home)?;
+    run_on(config.upstream(home)?, config, home, gate, state, stop).await
+}
+
+/// The same, on this upstream and not the configured one.
+pub async fn run_on(
+    upstream: Upstream,
+    config: &Config,
+    home: &Home,
+    gate: &Gate,
+    state: &watch::Sender<EngineState>,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
     let model = config.model()?;
     let options = config.engine_options();
     let mut wakes = true;

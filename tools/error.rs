@@ -71,6 +71,15 @@ impl ToolError {
         }
     }
 
+    /// No model is configured, and these settings are missing.
+    pub fn no_model(missing: &[&'static str]) -> Self {
+        Self::new(
+            "model_not_configured",
+            format!("No model is configured: {} missing.", missing.join(" and ")),
+            "Set them where the server is started; get_health says what a model adds.",
+        )
+    }
+
     /// No review of this user's has this id.
     pub fn unknown_review(review_id: &str) -> Self {
         Self::new(

@@ -82,6 +82,7 @@ impl Segue {
             (Some(track), Some(artist)) => {
                 format!("\"{track}\" by {artist}: {status}. {}", view.message)
             }
+            _ if view.comparison.is_some() => format!("The comparison: {status}. {}", view.message),
             _ => format!("The batch: {status}. {}", view.message),
         };
         if let Some(next_step) = &view.next_step {

@@ -33,6 +33,8 @@ mod waiting;
 mod properties;
 
 mod cancel_sync;
+mod compare_strategies;
+mod comparison_view;
 mod delete_schedule;
 mod forget_answer;
 mod get_health;
@@ -71,7 +73,8 @@ use rmcp::{
     tool_handler,
 };
 use segue_workflows::{
-    gate::Gate, matching::DEFAULT_THRESHOLD, model::ModelStanding, review::ReviewTerms,
+    comparison::Prices, gate::Gate, matching::DEFAULT_THRESHOLD, model::ModelStanding,
+    review::ReviewTerms, sync::McpConnection,
 };
 
 pub use self::{
@@ -129,6 +132,17 @@ impl Default for Settings {
     }
 }
 
+/// What the configuration says of agents.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct AgentSettings {
+    /// The share of the syncs for which nobody says otherwise that agents do, 0.0 to 1.0.
+    pub share: f64,
+    /// How an agent speaks with the upstream server.
+    pub connection: McpConnection,
+    /// What the model's tokens cost, if that is known.
+    pub prices: Option<Prices>,
+}
+
 /// The server that every transport serves.
 #[derive(Clone)]
 pub struct Segue {
@@ -137,7 +151,7 @@ pub struct Segue {
     user_id: String,
     settings: Settings,
     model: Option<ModelStanding>,
-    agents_share: f64,
+    agents: AgentSettings,
     router: ToolRouter<Self>,
 }
 
@@ -150,7 +164,7 @@ impl Segue {
             user_id: user_id.into(),
             settings,
             model: None,
-            agents_share: 0.0,
+            agents: AgentSettings::default(),
             router: Self::router(),
         }
     }
@@ -170,6 +184,7 @@ impl Segue {
             + Self::get_sync_progress_router()
             + Self::cancel_sync_router()
             + Self::retry_failed_router()
+            + Self::compare_strategies_router()
             + Self::list_syncs_router()
             + Self::list_playlists_router()
             + Self::list_reviews_router()
@@ -199,15 +214,15 @@ impl Segue {
         &self.user_id
     }
 
-    /// The same, with this share of the syncs for which nobody says otherwise done by agents, 0.0 to 1.0.
+    /// The same, with these settings of agents.
     #[must_use]
-    pub fn with_agents_share(mut self, share: f64) -> Self {
-        self.agents_share = share;
+    pub fn with_agents(mut self, agents: AgentSettings) -> Self {
+        self.agents = agents;
         self
     }
 
-    pub(crate) fn agents_share(&self) -> f64 {
-        self.agents_share
+    pub(crate) fn agents(&self) -> AgentSettings {
+        self.agents
     }
 
     pub(crate) fn model(&self) -> Option<&ModelStanding> {

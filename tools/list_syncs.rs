@@ -82,13 +82,13 @@ pub(crate) struct Row {
     pub sync_id: String,
     /// Where it stands.
     pub status: SyncStatus,
-    /// The title as the source spells it; absent of a batch.
+    /// The title as the source spells it; absent of a batch and of a comparison.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub track: Option<String>,
-    /// The artist as the source spells it; absent of a batch.
+    /// The artist as the source spells it; absent of a batch and of a comparison.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub artist: Option<String>,
-    /// The playlist: its id, or its name until that is looked up.
+    /// The playlist: its id, or its name until that is looked up. Empty of a comparison.
     pub playlist: String,
     /// When it started.
     pub started_at: Timestamp,
@@ -162,7 +162,9 @@ pub(crate) fn filter(params: &Params, user_id: &str) -> Result<String, ToolError
             "WorkflowType = 'DeadLetter' AND ExecutionStatus = 'Running'"
         }
         // Of a batch that has continued as new, the last run.
-        _ => "WorkflowType IN ('MusicSync', 'BatchSync') AND ExecutionStatus != 'ContinuedAsNew'",
+        _ => {
+            "WorkflowType IN ('MusicSync', 'BatchSync', 'StrategyComparison') AND ExecutionStatus != 'ContinuedAsNew'"
+        }
     };
     let mut terms = vec![kind.to_owned(), equals(names::USER_ID.name(), user_id)];
     if let Some(given) = text::optional("playlist", params.playlist.as_deref(), 300)? {

@@ -12,7 +12,7 @@ use segue_workflows::{
     music_sync::{MusicSync, attributes_of},
     names,
     review::ReviewTerms,
-    sync::{Strategy, SyncInput, SyncStatus},
+    sync::{McpConnection, Strategy, SyncInput, SyncStatus},
 };
 use serde::Deserialize;
 use temporalio_client::{Client, WorkflowStartOptions};
@@ -99,7 +99,8 @@ impl Segue {
             ..checked(params, self.user_id(), self.match_threshold())?
         };
         sync.strategy =
-            strategy.unwrap_or_else(|| Strategy::by_share(&sync_id, self.agents_share()));
+            strategy.unwrap_or_else(|| Strategy::by_share(&sync_id, self.agents().share));
+        sync.agent_connection = self.agents().connection;
         let engine = self.engine().ready(&context).await?;
         start(&engine.client, &sync_id, sync).await?;
         let client = &engine.client;
@@ -167,6 +168,7 @@ pub(crate) fn checked(
         on_ambiguous: Some(params.on_ambiguous),
         review: ReviewTerms::default(),
         strategy: Strategy::default(),
+        agent_connection: McpConnection::default(),
     })
 }
 

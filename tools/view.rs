@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use segue_workflows::{
+    comparison::Comparison,
     dead_letter::{DeadLetter, LetterClosed},
     error::SyncError,
     matching::{Match, MatchMethod},
@@ -22,6 +23,7 @@ use temporalio_common::error::IncomingError;
 
 use crate::{
     batch_view::{self, BatchView},
+    comparison_view,
     error::ToolError,
 };
 
@@ -98,6 +100,13 @@ pub struct SyncView {
     /// Of a batch: how many rows came to what, and how fast it goes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch: Option<BatchView>,
+    /// Of a comparison: how the pipeline and the agents did, side by side.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<Comparison>,
+    /// What a model is saying, for progress notifications alone: an answer is read by other models, and
+    /// no words of one belong there.
+    #[serde(skip)]
+    pub(crate) saying: Option<String>,
 }
 
 impl SyncView {
@@ -130,6 +139,9 @@ pub(crate) async fn read(
     let view = started(sync_id, &described);
     if batch_view::is_batch(&described) {
         return batch_view::read(client, view, &described).await;
+    }
+    if comparison_view::is_comparison(&described) {
+        return comparison_view::read(client, view, &described).await;
     }
     match described.status() {
         EngineStatus::Running | EngineStatus::Paused => running(client, view, &described).await,
@@ -200,6 +212,8 @@ fn started(sync_id: &str, described: &WorkflowExecutionDescription) -> SyncView 
         next_step: None,
         retried_by: None,
         batch: None,
+        comparison: None,
+        saying: None,
     }
 }
 
@@ -259,6 +273,7 @@ async fn running(
         view.error_code = Some(reason.code.as_str().to_owned());
     }
     view.next_step = next_step(progress.status);
+    view.saying = progress.saying;
     let wait = progress.waiting_until.zip(progress.waiting_for.as_ref());
     view.message = match (wait, step) {
         (Some((until, reason)), _) => waits(progress.status, until, reason),

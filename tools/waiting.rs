@@ -140,19 +140,23 @@ async fn wait_for(
                 continue;
             }
         }
+        let message = match &view.saying {
+            Some(saying) => format!("{} A model is saying: {saying}", view.message),
+            None => view.message,
+        };
         if let Some(token) = context
             .meta
             .get_progress_token()
-            .filter(|_| told != view.message)
+            .filter(|_| told != message)
         {
             // Progress has to grow with every notification, also when a step is repeated.
             count = f64::max(count + 0.01, view.steps_completed.into());
             let progress = ProgressNotificationParam::new(token, count)
                 .with_total(view.steps_total.into())
-                .with_message(view.message.clone());
+                .with_message(message.clone());
             // A client that is gone will not read the answer either.
             let _ = context.peer.notify_progress(progress).await;
-            told = view.message;
+            told = message;
         }
         // Ends early when the sync does; how it ended is read by the next look.
         let look = LOOK_EVERY.min(left);

@@ -17,7 +17,7 @@ use crate::{
         Usage,
         choice::{Choice, Doubt, MOST_CANDIDATES, MOST_ROWS, Offer},
     },
-    step::{StepFailure, StepPolicy, Steps, run_step_within},
+    step::{Manner, StepFailure, StepPolicy, Steps, run_step_as},
     track::SourceTrack,
 };
 
@@ -53,10 +53,13 @@ pub(crate) async fn ask<W: Steps>(
     let token = ctx.cancellation_token();
     let mut answers = Answers::default();
     for some in doubts.chunks(MOST_ROWS) {
-        let asked = run_step_within(
+        let asked = run_step_as(
             ctx,
             ASK,
-            Some(PATIENCE),
+            Manner {
+                patience: Some(PATIENCE),
+                ..Manner::default()
+            },
             &token,
             || ModelActivities::ai_disambiguate,
             |_| Disambiguate {

@@ -52,6 +52,8 @@ pub enum ErrorCode {
     ModelBudgetSpent,
     /// The agents came to no end, or to one that cannot be.
     AgentsGaveUp,
+    /// The session with the upstream server that agents spoke in is gone.
+    McpSessionLost,
     /// A fault of Segue itself.
     Internal,
 }
@@ -81,6 +83,7 @@ impl ErrorCode {
             Self::BadModelAnswer => "bad_model_answer",
             Self::ModelBudgetSpent => "model_budget_spent",
             Self::AgentsGaveUp => "agents_gave_up",
+            Self::McpSessionLost => "mcp_session_lost",
             Self::Internal => "internal",
         }
     }
@@ -97,6 +100,7 @@ impl ErrorCode {
                 | Self::ModelRateLimited
                 | Self::ModelUnavailable
                 | Self::BadModelAnswer
+                | Self::McpSessionLost
         )
     }
 
@@ -142,6 +146,9 @@ impl ErrorCode {
                 "Wait for the next day, or raise model_tokens_per_sync or model_tokens_per_day."
             }
             Self::AgentsGaveUp => "Start the sync again with strategy pipeline.",
+            Self::McpSessionLost => {
+                "Check the upstream server with `segue doctor`, then call retry_failed."
+            }
             Self::Internal => "Report it with the sync id; call retry_failed to try again.",
         }
     }
@@ -169,6 +176,7 @@ impl ErrorCode {
             Self::BadModelAnswer,
             Self::ModelBudgetSpent,
             Self::AgentsGaveUp,
+            Self::McpSessionLost,
             Self::Internal,
         ]
     }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use temporalio_common::search_attributes::SearchAttributes;
+use temporalio_common::{WorkflowDefinition, search_attributes::SearchAttributes};
 use temporalio_macros::{workflow, workflow_methods};
 use temporalio_sdk::{
     ChildWorkflowCancellationType, ChildWorkflowOptions, ParentClosePolicy, SignalWorkflowOptions,
@@ -23,7 +23,7 @@ use temporalio_sdk::{
 
 use crate::{
     activities::{Activities, Payer},
-    agent_sync::{AgentSync, AgentSyncInput},
+    agent_sync::{AgentOutcome, AgentSync, AgentSyncInput},
     batch::{Found, OnAmbiguous, Pick},
     dead_letter::{DeadLetter, LetterInput},
     disambiguation,
@@ -33,6 +33,7 @@ use crate::{
     place_track::{PlaceInput, PlaceTrack, Placed},
     remembered_answer::recall,
     review::{self, DecidedBy, Review, ReviewInput, Verdict},
+    simple_agent_sync::SimpleAgentSync,
     standing::details_for_placing,
     step::{StepFailure, StepPolicy, Steps, failed_with, now, run_step},
     sync::{
@@ -184,13 +185,16 @@ impl MusicSync {
             sync: ctx.state(|sync| sync.input.clone()),
             sync_id,
             playlist_id,
+            dry_run: false,
             so_far: None,
         };
-        let started = start_in_turn(ctx, || AgentSync::run, &input, &id, None).await?;
-        ctx.state_mut(|sync| sync.progress.placing = Some(id));
-        let done = started.result().await;
+        ctx.state_mut(|sync| sync.progress.placing = Some(id.clone()));
+        let done = match input.sync.strategy {
+            Strategy::SimpleAgent => Self::child(ctx, || SimpleAgentSync::run, &input, &id).await,
+            _ => Self::child(ctx, || AgentSync::run, &input, &id).await,
+        };
         ctx.state_mut(|sync| sync.progress.placing = None);
-        let done = done.map_err(|error| of_child(&error))?;
+        let done = done?;
         Self::count(ctx, done.retries);
         Ok(match done.chosen.zip(done.placed) {
             Some((chosen, placed)) => Self::end_of_placing(ctx, chosen, placed),
@@ -206,6 +210,19 @@ impl MusicSync {
                 Ended::Completed(outcome)
             }
         })
+    }
+
+    async fn child<C>(
+        ctx: &WorkflowContext<Self>,
+        workflow: impl Fn() -> C,
+        input: &AgentSyncInput,
+        id: &str,
+    ) -> Result<AgentOutcome, StepFailure>
+    where
+        C: WorkflowDefinition<Input = AgentSyncInput, Output = AgentOutcome> + 'static,
+    {
+        let started = start_in_turn(ctx, workflow, input, id, None).await?;
+        started.result().await.map_err(|error| of_child(&error))
     }
 
     /// How the story ends, after what became of the match in the playlist.

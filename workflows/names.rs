@@ -94,6 +94,7 @@ pub fn equals(name: &str, value: &str) -> String {
 const SYNC_PREFIX: &str = "sync-";
 const SCHEDULE_PREFIX: &str = "schedule-";
 const PLACE_PREFIX: &str = "place-";
+const AGENTS_SUFFIX: &str = "-agents";
 const PAGE_INFIX: &str = "-page-";
 const REVIEW_PREFIX: &str = "review-";
 const ANSWER_PREFIX: &str = "answer-";
@@ -130,6 +131,12 @@ pub(crate) fn derived_sync_id(parts: &[&str]) -> String {
 /// A new schedule id: as random as a sync id. For clients, never for workflow code.
 pub fn new_schedule_id() -> String {
     format!("{SCHEDULE_PREFIX}{}", random())
+}
+
+/// The task queue of a worker that holds sessions: its own, and new with each start. For clients and
+/// workers, never for workflow code.
+pub(crate) fn new_session_queue() -> String {
+    format!("mcp-sessions-{}", random())
 }
 
 /// Whether the text has the form of a schedule id.
@@ -193,7 +200,17 @@ pub fn token_budget_id(user_id: &str) -> String {
 
 /// The id of the workflow in which agents do the work of a sync.
 pub fn agents_id(sync_id: &str) -> String {
-    format!("{sync_id}-agents")
+    format!("{sync_id}{AGENTS_SUFFIX}")
+}
+
+/// Whether agents do the work of a sync in a workflow of this id.
+pub(crate) fn is_agents(id: &str) -> bool {
+    id.ends_with(AGENTS_SUFFIX)
+}
+
+/// The id of the workflow in which agents look for a song of a comparison, counted from 0.
+pub(crate) fn compared_id(comparison_id: &str, number: usize) -> String {
+    format!("{comparison_id}-song-{number}")
 }
 
 /// The id of the workflow that searches a page of a batch, counted from 0.

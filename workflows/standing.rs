@@ -14,12 +14,17 @@ use temporalio_common::protos::temporal::api::workflow::v1::PendingActivityInfo;
 
 use crate::{
     activities::Searched,
+    agent_sync::AgentSync,
     batch::{BatchProgress, ROWS_A_PAGE},
     batch_page::{BatchPage, ROWS_A_SEARCH},
     names,
     place_track::PlaceTrack,
     sync::{Progress, Step, SyncStatus, Wait},
+    upstream::clean,
 };
+
+/// Characters of what a model says that are shown.
+const LONGEST_SAYING: usize = 200;
 
 /// What was known when the track began to be placed. It stands in the details of the workflow that
 /// places it.
@@ -75,12 +80,24 @@ pub async fn of_open_sync(
         placing: None,
         ..Progress::new(started_at.unwrap_or_default())
     };
-    let children = &sync.raw().pending_children;
-    if let Some(child) = children
-        .iter()
-        .find(|child| names::is_placing(&child.workflow_id))
-    {
-        let placing = client.get_workflow_handle::<PlaceTrack>(&child.workflow_id);
+    if let Some(agents) = child_of(sync, names::is_agents) {
+        let agents = client.get_workflow_handle::<AgentSync>(agents);
+        match agents.describe(WorkflowDescribeOptions::default()).await {
+            Ok(agents) => {
+                progress.saying = saying(&agents);
+                (progress.current_step, progress.retry_count) =
+                    step_of(&agents).unwrap_or((Step::Search, 0));
+                if child_of(&agents, names::is_placing).is_some() {
+                    progress.current_step = Step::Add;
+                }
+            }
+            // They have just ended, and the sync is about to notice.
+            Err(WorkflowInteractionError::NotFound(_)) => progress.current_step = Step::Verify,
+            Err(error) => return Err(error),
+        }
+    }
+    if let Some(placing) = child_of(sync, names::is_placing) {
+        let placing = client.get_workflow_handle::<PlaceTrack>(placing);
         match placing.describe(WorkflowDescribeOptions::default()).await {
             Ok(placing) => {
                 let details = placing.static_details().unwrap_or_default();
@@ -165,12 +182,29 @@ pub async fn of_open_batch(
     Ok(standing)
 }
 
+/// The child under way whose id is one of these.
+fn child_of(workflow: &WorkflowExecutionDescription, is_it: fn(&str) -> bool) -> Option<&str> {
+    let mut children = workflow.raw().pending_children.iter();
+    let child = children.find(|child| is_it(&child.workflow_id))?;
+    Some(&child.workflow_id)
+}
+
+/// What a model has said so far in the turn that is under way: it goes along with the heartbeats.
+fn saying(agents: &WorkflowExecutionDescription) -> Option<String> {
+    let mut turns = agents.raw().pending_activities.iter();
+    let turn = turns.find(|activity| name_of(activity) == "invoke_model")?;
+    let told = turn.heartbeat_details.as_ref()?.payloads.first()?;
+    let told: String = serde_json::from_slice(&told.data).ok()?;
+    Some(clean(&told).chars().take(LONGEST_SAYING).collect())
+        .filter(|told: &String| !told.is_empty())
+}
+
 /// The step whose activity is under way, and how often it had to be repeated.
 fn step_of(workflow: &WorkflowExecutionDescription) -> Option<(Step, u32)> {
     let activity = workflow.raw().pending_activities.first()?;
     let step = match name_of(activity) {
         "find_playlist" => Step::FindPlaylist,
-        "search" => Step::Search,
+        "search" | "call_mcp_tool" | "call_in_mcp_session" => Step::Search,
         "look" | "add" => Step::Add,
         "verify" => Step::Verify,
         "take_out" => Step::Undo,

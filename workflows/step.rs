@@ -112,15 +112,24 @@ where
     A: ActivityDefinition<Output = Attempted<T>>,
     T: Serialize + DeserializeOwned + Send + 'static,
 {
-    run_step_within(ctx, policy, None, token, activity, input).await
+    run_step_as(ctx, policy, Manner::default(), token, activity, input).await
 }
 
-/// The same, of a step that there is another way around: no wait of it goes beyond `patience`, if that
-/// is given.
-pub(crate) async fn run_step_within<W, A, T>(
+/// What is particular about a step.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Manner {
+    /// There is another way around it: no wait of it goes beyond this.
+    pub(crate) patience: Option<SignedDuration>,
+    /// Only the worker on this task queue can do it, because it holds a session. If that worker is gone the
+    /// step fails at once with [`ErrorCode::McpSessionLost`].
+    pub(crate) pinned_to: Option<String>,
+}
+
+/// The same, in this manner.
+pub(crate) async fn run_step_as<W, A, T>(
     ctx: &WorkflowContext<W>,
     policy: StepPolicy,
-    patience: Option<SignedDuration>,
+    manner: Manner,
     token: &WorkflowCancellationToken,
     activity: impl Fn() -> A,
     input: impl Fn(Before) -> A::Input,
@@ -133,7 +142,7 @@ where
     let mut used = 0;
     let mut tried = false;
     let mut waits = Waits {
-        patience,
+        patience: manner.patience,
         ..Waits::default()
     };
     loop {
@@ -141,7 +150,8 @@ where
             tried,
             waited: waits.count > 0,
         };
-        let options = policy.options(policy.attempts - used, token.clone());
+        let pinned_to = manner.pinned_to.clone();
+        let options = policy.options(policy.attempts - used, token.clone(), pinned_to);
         let failure = match ctx
             .execute_activity(activity(), input(before), options)
             .await
@@ -154,6 +164,12 @@ where
         };
         let failed = match ActivityFailure::from(&failure) {
             ActivityFailure::Cancelled => return Err(StepFailure::Cancelled { tried: true }),
+            ActivityFailure::Failed(failed) if failed.lost && manner.pinned_to.is_some() => {
+                return Err(StepFailure::Failed(SyncError::new(
+                    ErrorCode::McpSessionLost,
+                    "the worker that held the session has gone",
+                )));
+            }
             ActivityFailure::Failed(failed) => failed,
         };
         ctx.state_mut(|workflow| workflow.count_retries(failed.attempt - 1));
@@ -176,6 +192,8 @@ where
 
 /// How long a step waits for an upstream that is down, from the first wait on, before it gives up.
 const OUTAGE_PATIENCE: SignedDuration = SignedDuration::from_hours(24);
+/// Time for a worker that holds a session to begin with a call in it; one that is there begins at once.
+const PINNED_STARTS_WITHIN: Duration = Duration::from_secs(10);
 /// The first wait for a sign-in, and for a worker that was lost.
 const FIRST_WAIT: Duration = Duration::from_secs(5);
 
@@ -288,7 +306,12 @@ pub(crate) fn now<W>(ctx: &WorkflowContext<W>) -> Timestamp {
 }
 
 impl StepPolicy {
-    fn options(self, attempts: u32, token: WorkflowCancellationToken) -> ActivityOptions {
+    fn options(
+        self,
+        attempts: u32,
+        token: WorkflowCancellationToken,
+        pinned_to: Option<String>,
+    ) -> ActivityOptions {
         let retries = RetryPolicy::builder()
             .initial_interval(self.first_retry)
             .backoff_coefficient(2.0)
@@ -298,6 +321,8 @@ impl StepPolicy {
         ActivityOptions::with_start_to_close_timeout(self.attempt)
             .heartbeat_timeout(self.heartbeat)
             .retry_policy(retries)
+            .maybe_schedule_to_start_timeout(pinned_to.as_ref().map(|_| PINNED_STARTS_WITHIN))
+            .maybe_task_queue(pinned_to)
             .cancellation_type(ActivityCancellationType::WaitCancellationCompleted)
             .cancellation_token(token)
             .build()

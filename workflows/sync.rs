@@ -43,6 +43,26 @@ pub struct SyncInput {
     /// Who does the work. Decided when the sync is started, and never again.
     #[serde(default, skip_serializing_if = "Strategy::is_pipeline")]
     pub strategy: Strategy,
+    /// How an agent speaks with the upstream server, if it is given that server's own tools.
+    #[serde(default, skip_serializing_if = "McpConnection::is_stateless")]
+    pub agent_connection: McpConnection,
+}
+
+/// How an agent speaks with the upstream server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum McpConnection {
+    /// Each call for itself, from whatever worker, on a connection that is made anew if it broke.
+    #[default]
+    Stateless,
+    /// All in one session, held by one worker.
+    Stateful,
+}
+
+impl McpConnection {
+    fn is_stateless(&self) -> bool {
+        *self == Self::Stateless
+    }
 }
 
 /// Who does the work of a sync.
@@ -207,6 +227,10 @@ pub struct Progress {
     /// id while it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placing: Option<String>,
+    /// While an agent's model answers: whose turn it is, and the end of what it has said so far. It is for
+    /// people who watch, and moves nothing.
+    #[serde(skip)]
+    pub saying: Option<String>,
 }
 
 impl Progress {
@@ -221,6 +245,7 @@ impl Progress {
             waiting_until: None,
             waiting_for: None,
             placing: None,
+            saying: None,
         }
     }
 

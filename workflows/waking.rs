@@ -43,7 +43,7 @@ pub async fn wake(client: &Client, statuses: &[SyncStatus]) -> anyhow::Result<us
         .map(|status| format!("'{}'", status.as_str()))
         .collect();
     let query = format!(
-        "WorkflowType IN ('MusicSync', 'BatchSync', 'ScheduledSync') AND ExecutionStatus = 'Running' AND {} IN ({})",
+        "WorkflowType IN ('MusicSync', 'BatchSync', 'ScheduledSync', 'StrategyComparison') AND ExecutionStatus = 'Running' AND {} IN ({})",
         SYNC_STATUS.name(),
         statuses.join(", ")
     );

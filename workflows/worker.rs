@@ -5,13 +5,17 @@ use std::{path::PathBuf, time::Duration};
 use temporalio_client::Client;
 use temporalio_sdk::{
     Runtime, Worker, WorkerOptions,
-    runtime::worker_tuner::{FixedSizeSlotSupplier, TunerHolder},
+    runtime::{
+        PollerBehavior,
+        worker_tuner::{FixedSizeSlotSupplier, TunerHolder},
+    },
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     activities::{
-        Activities, BatchActivities, EngineActivities, KEEPING, ModelActivities, ScheduleActivities,
+        Activities, BatchActivities, EngineActivities, KEEPING, McpActivities, ModelActivities,
+        ScheduleActivities, SessionActivities, Sessions,
     },
     agent_sync::AgentSync,
     batch_page::BatchPage,
@@ -21,13 +25,15 @@ use crate::{
     gate::{self, Gate},
     model::Model,
     music_sync::MusicSync,
-    names::{BUDGET_QUEUE, DEAD_LETTER_QUEUE, SYNC_QUEUE},
+    names::{self, BUDGET_QUEUE, DEAD_LETTER_QUEUE, SYNC_QUEUE},
     place_page::PlacePage,
     place_track::PlaceTrack,
     playlist_reading::PlaylistReading,
     remembered_answer::RememberedAnswer,
     review::Review,
     scheduled_sync::ScheduledSync,
+    simple_agent_sync::SimpleAgentSync,
+    strategy_comparison::StrategyComparison,
     token_budget::TokenBudget,
     upstream::{GatedUpstream, Upstream},
     versions, waking,
@@ -80,7 +86,15 @@ pub async fn run(
     let activities = Activities::new(upstream.clone(), stop.clone());
     let batch_activities = BatchActivities::new(upstream.clone(), stop.clone());
     let schedule_activities =
-        ScheduleActivities::new(upstream, settings.import_folders, stop.clone());
+        ScheduleActivities::new(upstream.clone(), settings.import_folders, stop.clone());
+    let (sessions, session_queue) = (Sessions::default(), names::new_session_queue());
+    let mcp_activities = McpActivities::new(
+        upstream.clone(),
+        sessions.clone(),
+        session_queue.clone(),
+        stop.clone(),
+    );
+    let session_activities = SessionActivities::new(upstream.clone(), sessions, stop.clone());
     let model_activities = ModelActivities::new(model, gate.clone(), client.clone(), stop.clone());
     let version = settings.version.as_deref();
     let slots = TunerHolder::builder()
@@ -97,6 +111,8 @@ pub async fn run(
         .register_workflow::<BatchPage>()?
         .register_workflow::<PlacePage>()?
         .register_workflow::<AgentSync>()?
+        .register_workflow::<SimpleAgentSync>()?
+        .register_workflow::<StrategyComparison>()?
         .register_workflow::<Review>()?
         .register_workflow::<RememberedAnswer>()?
         .register_workflow::<ScheduledSync>()?
@@ -105,6 +121,7 @@ pub async fn run(
         .register_activities(EngineActivities)
         .register_activities(model_activities)
         .register_activities(schedule_activities)
+        .register_activities(mcp_activities)
         // Or a heartbeat would be held back until shortly before its timeout, and what a search has
         // found would be kept only then.
         .max_heartbeat_throttle_interval(KEEPING)
@@ -126,18 +143,27 @@ pub async fn run(
         .sticky_queue_schedule_to_start_timeout(STICKY_TIMEOUT)
         .maybe_deployment_options(versions::deployment(version))
         .build();
+    // Calls in the sessions that this process holds, and in no other's.
+    let sessions = WorkerOptions::new(&session_queue)
+        .register_activities(session_activities)
+        .activity_task_poller_behavior(PollerBehavior::SimpleMaximum(1))
+        .graceful_shutdown_period(GRACE)
+        .build();
     let mut syncs = Worker::new(&runtime, client.clone(), syncs)?;
     let mut letters = Worker::new(&runtime, client.clone(), letters)?;
     let mut budget = Worker::new(&runtime, client.clone(), budget)?;
+    let mut sessions = Worker::new(&runtime, client.clone(), sessions)?;
 
     let stop_syncs = syncs.shutdown_handle();
     let stop_letters = letters.shutdown_handle();
     let stop_budget = budget.shutdown_handle();
+    let stop_sessions = sessions.shutdown_handle();
     let stopping = async {
         stop.cancelled().await;
         stop_syncs();
         stop_letters();
         stop_budget();
+        stop_sessions();
         Ok::<(), anyhow::Error>(())
     };
     let keeping = async {
@@ -152,6 +178,7 @@ pub async fn run(
         async { syncs.run().await.map_err(anyhow::Error::from) },
         async { letters.run().await.map_err(anyhow::Error::from) },
         async { budget.run().await.map_err(anyhow::Error::from) },
+        async { sessions.run().await.map_err(anyhow::Error::from) },
         stopping,
         keeping,
         waking,

@@ -37,6 +37,25 @@ pub(crate) struct Row {
     truth_ids: String,
 }
 
+impl Row {
+    /// The song as a user has it.
+    pub(super) fn track(&self, hide_isrc: bool) -> SourceTrack {
+        SourceTrack {
+            title: self.src_title.clone(),
+            artist: self.src_artist.clone(),
+            album: Some(self.src_album.clone()).filter(|album| !album.is_empty()),
+            duration_ms: None,
+            isrc: isrc(&self.isrc).filter(|_| !hide_isrc),
+            ..SourceTrack::default()
+        }
+    }
+
+    /// The ids of the tracks of which any is right.
+    pub(super) fn truth(&self) -> impl Iterator<Item = &str> {
+        self.truth_ids.split('|').filter(|id| !id.is_empty())
+    }
+}
+
 pub(super) async fn run(config: &Config, arguments: EvalArgs) -> anyhow::Result<()> {
     let rows = read(&arguments.file)?;
     let scratch = tempfile::tempdir()?;
@@ -59,7 +78,7 @@ pub(super) async fn run(config: &Config, arguments: EvalArgs) -> anyhow::Result<
     Ok(())
 }
 
-fn read(file: &Path) -> anyhow::Result<Vec<Row>> {
+pub(super) fn read(file: &Path) -> anyhow::Result<Vec<Row>> {
     let opened = File::open(file).with_context(|| format!("{} cannot be read", file.display()))?;
     rows(opened, file)
 }
@@ -76,7 +95,7 @@ pub(crate) fn rows(text: impl Read, file: &Path) -> anyhow::Result<Vec<Row>> {
 }
 
 /// The bundled upstream on this simulator.
-fn upstream_on(sim: &Sim, home: &Path) -> anyhow::Result<Upstream> {
+pub(super) fn upstream_on(sim: &Sim, home: &Path) -> anyhow::Result<Upstream> {
     let ready = sim.ready();
     let variables = [
         ("SEGUE_HOME", home.display().to_string()),
@@ -119,24 +138,13 @@ async fn judge(
     threshold: f64,
     upstream: &Upstream,
 ) -> anyhow::Result<Judged> {
-    let track = SourceTrack {
-        title: row.src_title.clone(),
-        artist: row.src_artist.clone(),
-        album: Some(row.src_album.clone()).filter(|album| !album.is_empty()),
-        duration_ms: None,
-        isrc: isrc(&row.isrc).filter(|_| !hide_isrc),
-        ..SourceTrack::default()
-    };
+    let track = row.track(hide_isrc);
     let decision = find_match(&track, threshold, async |query| match &query {
         Query::Isrc(isrc) => upstream.search_isrc(isrc).await,
         Query::Text(text) => upstream.search(text).await,
     })
     .await?;
-    let truth: BTreeSet<&str> = row
-        .truth_ids
-        .split('|')
-        .filter(|id| !id.is_empty())
-        .collect();
+    let truth: BTreeSet<&str> = row.truth().collect();
     let verdict = match &decision.matched {
         Some(found) if truth.contains(found.candidate.id.as_str()) => Verdict::Right,
         Some(_) => Verdict::Wrong,

@@ -1,5 +1,6 @@
 //! What each command does, one file each.
 
+mod compare;
 mod demo;
 mod doctor;
 mod engine;
@@ -44,6 +45,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Spotify => spotify::run(&config, &home).await?,
         Command::Sim(arguments) => sim::run(arguments).await?,
         Command::Eval(arguments) => eval::run(&config, arguments).await?,
+        Command::Compare(arguments) => return compare::run(&config, &home, arguments).await,
         Command::Torture(arguments) => return torture::run(&config, &home, arguments).await,
         Command::EngineSupervisor(_) => {}
     }

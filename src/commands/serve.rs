@@ -20,7 +20,7 @@ pub(super) async fn run(config: &Config, home: &Home) -> anyhow::Result<()> {
         config.tool_settings(),
     )
     .with_model(config.model()?.standing())
-    .with_agents_share(config.agents_share);
+    .with_agents(config.agent_settings());
 
     // The client is answered while the engine still starts; a tool call waits for it.
     let serving = async {

@@ -1,13 +1,16 @@
 //! "Let agents do it." A sync whose work is done by agents keeps every promise of one that is not.
 
+use std::process::Stdio;
+
 use segue::client::Server;
 use segue_workflows::music_sync::MusicSync;
 use serde_json::{Value, json};
 use temporalio_client::WorkflowFetchHistoryOptions;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
 use crate::{
     scripted_model::{Order, ScriptedModel},
-    support::{CLOCKS, NEVER_OPENS, World, all, ended, start, until},
+    support::{CLOCKS, NEVER_OPENS, World, all, ended, kill, processes, start, until},
 };
 
 /// The turns of a sync of a song without an ISRC: search, hand over, score, hand over, add, verify, end.
@@ -82,6 +85,197 @@ async fn one_agent_with_two_tools_is_enough() {
     assert_eq!(told, 2);
     model.assert_well_asked();
     server.end().await.unwrap();
+}
+
+/// How a song is asked of one agent.
+fn by_one_agent(playlist: &str) -> Value {
+    let mut call = by_agents(playlist);
+    call["strategy"] = json!("simple_agent");
+    call
+}
+
+/// The names of the activities of the workflow in which the agents of this sync work.
+async fn activities_of(world: &World, sync_id: &str) -> Vec<String> {
+    let engine = world.engine().await;
+    let agents = format!("{sync_id}-agents");
+    let handle = engine.client().get_workflow_handle::<MusicSync>(&agents);
+    let history = handle.fetch_history(WorkflowFetchHistoryOptions::default());
+    let history: Value = serde_json::from_slice(&history.to_json().await.unwrap()).unwrap();
+    let events = history["events"].as_array().unwrap().iter();
+    events
+        .filter_map(|event| {
+            let scheduled = &event["attributes"]["ActivityTaskScheduledEventAttributes"];
+            Some(scheduled["activity_type"]["name"].as_str()?.to_owned())
+        })
+        .collect()
+}
+
+async fn serve_in_session(world: &World, model: &ScriptedModel) -> Server {
+    let launch = model.beside(world.launch()).await;
+    let launch = launch.with("SEGUE_BREAKER_FAILURES", NEVER_OPENS);
+    Server::start(&launch.with("SEGUE_AGENT_CONNECTION", "stateful"))
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn an_agent_is_given_the_servers_own_tools_statelessly_or_in_a_session() {
+    let world = World::new().await;
+    let model = ScriptedModel::default();
+    let server = serve_with(&world, &model).await;
+    let id = start(&server, by_one_agent(world.empty())).await;
+    assert_eq!(ended(&server, &id).await["success"], true);
+    let called = activities_of(&world, &id).await;
+    assert_eq!(
+        called,
+        [
+            "list_mcp_tools",
+            "invoke_model",
+            "call_mcp_tool",
+            "invoke_model",
+            "invoke_model"
+        ]
+    );
+    let told = &model.requests()[0]["tools"][0]["function"];
+    assert_eq!(told["name"], "search_track", "{told:#}");
+    let parameters = &told["parameters"]["properties"];
+    assert!(
+        parameters["limit"].is_object(),
+        "the server's own schema: {told:#}"
+    );
+    server.end().await.unwrap();
+
+    let server = serve_in_session(&world, &model).await;
+    let id = start(&server, by_one_agent(world.empty())).await;
+    let view = ended(&server, &id).await;
+    assert_eq!(view["already_present"], true, "{view:#}");
+    let called = activities_of(&world, &id).await;
+    assert_eq!(
+        called,
+        [
+            "list_mcp_tools",
+            "invoke_model",
+            "open_mcp_session",
+            "call_in_mcp_session",
+            "invoke_model",
+            "invoke_model",
+            "close_mcp_session"
+        ]
+    );
+    server.end().await.unwrap();
+    model.assert_well_asked();
+}
+
+/// Whoever holds a session may go: the server at its other end, or the worker.
+#[tokio::test]
+async fn a_session_that_is_lost_is_seen_and_another_one_opened() {
+    all([false, true].map(|worker| async move {
+        let world = World::new().await;
+        let model = ScriptedModel::default();
+        world
+            .fault(json!({"endpoint": "search", "count": 1, "latency_ms": 4_000}))
+            .await;
+        let server = serve_in_session(&world, &model).await;
+        let id = start(&server, by_one_agent(world.empty())).await;
+        world.until_asked("search", 1).await;
+        let server = if worker {
+            server.kill().await.unwrap();
+            serve_in_session(&world, &model).await
+        } else {
+            let held = processes(server.pid(), "spotify");
+            assert_eq!(held.len(), 2, "the shared one and that of the session");
+            held.into_iter().for_each(kill);
+            server
+        };
+        let view = ended(&server, &id).await;
+        assert_eq!(view["success"], true, "{worker}: {view:#}");
+        assert_eq!(world.effective_adds(), 1, "{worker}");
+        let called = activities_of(&world, &id).await;
+        let opened = called.iter().filter(|name| *name == "open_mcp_session");
+        assert_eq!(opened.count(), 2, "{worker}: {called:?}");
+        assert_eq!(model.answers(), 3, "{worker}: no answer is paid twice");
+        let left = processes(server.pid(), "spotify");
+        assert!(
+            left.len() <= 1,
+            "{worker}: a session is left open: {left:?}"
+        );
+        server.end().await.unwrap();
+    }))
+    .await;
+}
+
+/// Without a session the connection is made anew by itself.
+#[tokio::test]
+async fn a_server_that_dies_under_a_stateless_call_is_called_again() {
+    let world = World::new().await;
+    let model = ScriptedModel::default();
+    world
+        .fault(json!({"endpoint": "search", "count": 1, "latency_ms": 4_000}))
+        .await;
+    let server = serve_with(&world, &model).await;
+    let id = start(&server, by_one_agent(world.empty())).await;
+    world.until_asked("search", 1).await;
+    processes(server.pid(), "spotify")
+        .into_iter()
+        .for_each(kill);
+    let view = ended(&server, &id).await;
+    assert_eq!(view["success"], true, "{view:#}");
+    assert_eq!(model.answers(), 3);
+    server.end().await.unwrap();
+}
+
+/// What a model says on the way is told to who watches, in progress notifications alone.
+#[tokio::test]
+async fn who_waits_hears_what_a_model_says_on_the_way() {
+    const MUSING: &str = "Let me look at these two recordings first.";
+    let world = World::new().await;
+    let model = ScriptedModel::default();
+    model.order([Order::Muse(MUSING, 4_000)]);
+    let launch = model.beside(world.launch()).await;
+    let launch = launch.with("SEGUE_MODEL_TIMEOUT_SECONDS", "30");
+    let mut process = launch
+        .command(&["serve"])
+        .unwrap()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = process.stdin.take().unwrap();
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+    let hello = json!({"protocolVersion": "2025-11-25", "capabilities": {},
+        "clientInfo": {"name": "a client", "version": "1"}});
+    let mut arguments = by_agents(world.empty());
+    arguments["wait_seconds"] = json!(40);
+    let call = json!({"name": "sync_track", "arguments": arguments, "_meta": {"progressToken": 7}});
+    for message in [
+        json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello}),
+        json!({"jsonrpc": "2.0", "method": "notifications/initialized"}),
+        json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": call}),
+    ] {
+        stdin
+            .write_all(format!("{message}\n").as_bytes())
+            .await
+            .unwrap();
+    }
+    let mut told = Vec::new();
+    let answer = loop {
+        let line = lines.next_line().await.unwrap().expect("another message");
+        let message: Value = serde_json::from_str(&line).unwrap();
+        if message["method"] == "notifications/progress" {
+            told.push(message["params"].clone());
+        }
+        if message["id"] == 2 {
+            break line;
+        }
+    };
+    let heard = |params: &&Value| params["message"].as_str().unwrap().contains(MUSING);
+    assert!(told.iter().any(|params| heard(&params)), "{told:#?}");
+    let counts: Vec<f64> = told.iter().filter_map(|p| p["progress"].as_f64()).collect();
+    assert!(counts.is_sorted_by(|a, b| a < b), "{counts:?}");
+    assert!(!answer.contains(MUSING), "{answer}");
+    assert!(answer.contains(CLOCKS.2), "{answer}");
+    drop(stdin);
+    process.wait().await.unwrap();
 }
 
 /// The share decides where a call does not, and what was decided stands in the sync's input.

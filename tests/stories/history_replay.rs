@@ -9,7 +9,8 @@ use segue_workflows::{
     agent_sync::AgentSync, batch_page::BatchPage, batch_sync::BatchSync, call_budget::CallBudget,
     dead_letter::DeadLetter, music_sync::MusicSync, place_page::PlacePage, place_track::PlaceTrack,
     playlist_reading::PlaylistReading, remembered_answer::RememberedAnswer, review::Review,
-    scheduled_sync::ScheduledSync, token_budget::TokenBudget,
+    scheduled_sync::ScheduledSync, simple_agent_sync::SimpleAgentSync,
+    strategy_comparison::StrategyComparison, token_budget::TokenBudget,
 };
 use serde_json::{Value, json};
 use temporalio_client::{
@@ -44,6 +45,8 @@ fn replayer() -> WorkflowReplayer {
         .and_then(|options| options.register_workflow::<TokenBudget>())
         .and_then(|options| options.register_workflow::<ScheduledSync>())
         .and_then(|options| options.register_workflow::<AgentSync>())
+        .and_then(|options| options.register_workflow::<SimpleAgentSync>())
+        .and_then(|options| options.register_workflow::<StrategyComparison>())
         .unwrap()
         .build();
     WorkflowReplayer::new(options).unwrap()
@@ -349,6 +352,21 @@ async fn walk_the_doubts(world: &World) -> Vec<(&'static str, String)> {
     ]);
     let endless = start(&server, by_agents("Paradise", "Coldplay")).await;
     ended(&server, &endless).await;
+    // And the two compared, on more songs than one run has.
+    let compared = json!({"tracks": rows(&songs()[600..642])});
+    let compared = server.call("compare_strategies", compared).await.unwrap();
+    let compared = compared["sync_id"].as_str().unwrap().to_owned();
+    ended(&server, &compared).await;
+    // By one agent, with the server's own tools: without a session, and in one.
+    let mut by_one = by_agents("Viva La Vida", "Coldplay");
+    by_one["strategy"] = json!("simple_agent");
+    let stateless = start(&server, by_one.clone()).await;
+    ended(&server, &stateless).await;
+    server.end().await.unwrap();
+    let launch = launch.with("SEGUE_AGENT_CONNECTION", "stateful");
+    let server = Server::start(&launch).await.unwrap();
+    let stateful = start(&server, by_one).await;
+    ended(&server, &stateful).await;
     server.end().await.unwrap();
     vec![
         ("model_chose", chosen),
@@ -357,6 +375,9 @@ async fn walk_the_doubts(world: &World) -> Vec<(&'static str, String)> {
         ("agents_added", added),
         ("agents_found_nothing", nothing),
         ("agents_endless", endless),
+        ("compared", compared),
+        ("stateless", stateless),
+        ("stateful", stateful),
     ]
 }
 

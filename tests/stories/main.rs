@@ -14,6 +14,7 @@ mod bad_input;
 mod batches;
 mod batches_in_bulk;
 mod cancelling;
+mod compare;
 mod dead_letters;
 mod demo;
 mod doctor;

@@ -8,6 +8,7 @@ use temporalio_client::{WorkflowFetchHistoryOptions, WorkflowListOptions};
 
 use crate::{
     batches::{songs, uri_of},
+    reviews::{choose, the_review, unsure},
     scripted_model::{KEY, Order, ScriptedModel},
     support::{CLOCKS, NEVER_OPENS, World, ended, stands, start, start_batch},
 };
@@ -61,6 +62,31 @@ async fn the_model_chooses_among_the_candidates() {
     ended(&server, &start(&server, certain).await).await;
     assert_eq!(model.requests().len(), 1);
     model.assert_well_asked();
+    server.end().await.unwrap();
+}
+
+/// What the user said of a song holds, and costs nothing.
+#[tokio::test]
+async fn a_model_is_not_asked_what_the_user_has_answered() {
+    let world = World::new().await;
+    let model = ScriptedModel::default();
+    let server = serve_with(&world, &model).await;
+    let asked = start(&server, unsure(world.empty())).await;
+    let review = the_review(&server, &asked).await;
+    choose(&server, &review, "none").await.unwrap();
+    ended(&server, &asked).await;
+
+    let mut by_model = unsure(world.empty());
+    by_model["on_ambiguous"] = json!("ai");
+    let view = ended(&server, &start(&server, by_model.clone()).await).await;
+    assert_eq!(view["success"], false, "the user said none: {view:#}");
+    assert!(model.requests().is_empty());
+
+    let answers = server.call("list_answers", json!({})).await.unwrap();
+    let forget = json!({"answer_id": answers["answers"][0]["answer_id"]});
+    server.call("forget_answer", forget).await.unwrap();
+    ended(&server, &start(&server, by_model).await).await;
+    assert_eq!(model.requests().len(), 1, "now nobody has answered it");
     server.end().await.unwrap();
 }
 

@@ -27,10 +27,10 @@ pub(crate) fn said_by_rule(request: &Value) -> Option<Said> {
         return Some(call("add_track", json!({"candidate": 1})));
     }
     let latest = |name: &str| results.iter().rev().find(|result| !result[name].is_null());
-    Some(if has("search") && has("add_track") {
+    Some(if has("search_track") && has("add_track") {
         match (latest("result"), latest("found")) {
             (Some(result), _) => ends(&result["result"]),
-            (None, None) => search(messages)?,
+            (None, None) => call("search_track", json!({"query": words(messages)?})),
             (None, Some(found)) => match same(messages, found) {
                 Some(number) => call("add_track", json!({"candidate": number})),
                 None => ends(&json!("none")),
@@ -101,12 +101,17 @@ fn same(messages: &[Value], told: &Value) -> Option<u64> {
     same["candidate"].as_u64()
 }
 
+/// What to search for.
+fn words(messages: &[Value]) -> Option<String> {
+    let song = song(messages)?;
+    let words = |name: &str| song[name].as_str().unwrap_or_default().to_owned();
+    Some(format!("{} {}", words("title"), words("artist")))
+}
+
 /// Both searches at once, where there is an ISRC.
 fn search(messages: &[Value]) -> Option<Said> {
     let song = &song(messages)?;
-    let words = |name: &str| song[name].as_str().unwrap_or_default().to_owned();
-    let query = format!("{} {}", words("title"), words("artist"));
-    let mut said = call("search", json!({ "query": query }));
+    let mut said = call("search", json!({"query": words(messages)?}));
     if !song["isrc"].is_null() {
         let isrc = json!({"isrc": song["isrc"]}).to_string();
         said.calls.push(("search_by_isrc".to_owned(), isrc));

@@ -42,6 +42,8 @@ pub(crate) enum Order {
     Call(Vec<(&'static str, &'static str)>),
     /// What the rule says, after so many milliseconds.
     Hold(u64),
+    /// These words, so many milliseconds before what the rule says.
+    Muse(&'static str, u64),
     /// This stream, as it stands.
     Stream(&'static str),
     /// Words of refusal.
@@ -161,6 +163,22 @@ async fn answer(
             done();
             said.answer()
         }
+        Order::Muse(words, time) => {
+            done();
+            let first = chunk(json!({"role": "assistant", "content": words}), None);
+            let mut all = said.events();
+            all.insert(0, first);
+            let events =
+                stream::iter(all.into_iter().enumerate()).then(move |(place, event)| async move {
+                    if place == 1 {
+                        tokio::time::sleep(Duration::from_millis(time)).await;
+                    }
+                    Ok::<_, std::io::Error>(Bytes::from(event_line(&event)))
+                });
+            let end = stream::iter([Ok(Bytes::from_static(DONE))]);
+            let body = Body::from_stream(events.chain(end));
+            ([(header::CONTENT_TYPE, "text/event-stream")], body).into_response()
+        }
         Order::Call(calls) => {
             done();
             let calls = calls
@@ -212,8 +230,12 @@ pub(crate) struct Said {
 
 impl Said {
     fn answer(self) -> Response {
+        events(self.events(), false)
+    }
+
+    fn events(self) -> Vec<Value> {
         if self.calls.is_empty() {
-            return events(text_events(&self.text, "stop"), false);
+            return text_events(&self.text, "stop");
         }
         let mut all = vec![chunk(
             json!({"role": "assistant", "content": self.text}),
@@ -229,7 +251,7 @@ impl Said {
         }
         all.push(chunk(json!({}), Some("tool_calls")));
         all.push(usage());
-        events(all, false)
+        all
     }
 }
 
@@ -266,14 +288,21 @@ fn usage() -> Value {
 }
 
 /// The events as a stream, which breaks at its end if it is to.
+fn event_line(event: &Value) -> String {
+    format!("data: {event}\n\n")
+}
+
+/// How a stream ends.
+const DONE: &[u8] = b"data: [DONE]\n\n";
+
 fn events(events: Vec<Value>, breaks: bool) -> Response {
-    let lines = events.into_iter().map(|event| format!("data: {event}\n\n"));
-    let done = (!breaks).then(|| "data: [DONE]\n\n".to_owned());
-    let pieces = lines
-        .chain(done)
-        .map(|line| Ok::<_, std::io::Error>(Bytes::from(line)));
+    let lines = events.iter().map(event_line).map(Bytes::from);
+    let done = (!breaks).then_some(Bytes::from_static(DONE));
+    let pieces: Vec<_> = lines.chain(done).map(Ok::<_, std::io::Error>).collect();
     let end = breaks.then(|| Err(std::io::Error::other("the connection ends here")));
-    let body = Body::from_stream(stream::iter(pieces.chain(end)).then(|piece| async { piece }));
+    let body = Body::from_stream(
+        stream::iter(pieces.into_iter().chain(end)).then(|piece| async { piece }),
+    );
     ([(header::CONTENT_TYPE, "text/event-stream")], body).into_response()
 }
 

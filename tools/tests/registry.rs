@@ -20,6 +20,7 @@ fn names_are_unique_and_descriptions_say_what_for() {
         names.into_iter().collect::<Vec<_>>(),
         [
             "cancel_sync",
+            "compare_strategies",
             "delete_schedule",
             "forget_answer",
             "get_health",

@@ -161,7 +161,9 @@ async fn heartbeating<T, D: TemporalSerializable + 'static>(
 /// the engine either: the workflow waits for them, so that the wait is seen and burns no attempt.
 fn failure(error: UpstreamError, attempt: u32) -> ActivityError {
     let waited_out = error.code == ErrorCode::RateLimited || error.retry_after_seconds.is_some();
-    let retried = error.code.is_retryable() && !waited_out;
+    // A session that is lost is lost for its worker: it is the workflow that can open another.
+    let lost_session = error.code == ErrorCode::McpSessionLost;
+    let retried = error.code.is_retryable() && !waited_out && !lost_session;
     let details = FailedAttempt {
         error: SyncError::new(error.code, error.message.clone()),
         retry_after_seconds: error.retry_after_seconds,

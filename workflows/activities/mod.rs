@@ -8,6 +8,7 @@ mod attempt;
 mod batch;
 mod engine;
 mod in_flight;
+mod mcp;
 mod model;
 mod schedule;
 
@@ -18,7 +19,7 @@ use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::attempt::KEEPING;
+pub(crate) use self::{attempt::KEEPING, mcp::Sessions};
 pub use self::{
     attempt::{Attempted, FailedAttempt},
     batch::{
@@ -26,6 +27,7 @@ pub use self::{
         Searched,
     },
     engine::{AskedBefore, EngineActivities, Recalled},
+    mcp::{CallInSession, McpActivities, McpCall, McpSession, SessionActivities},
     model::{Disambiguate, Disambiguated, Invoke, ModelActivities, Payer},
     schedule::{LettersRetried, ReadFile, ReadSource, ScheduleActivities},
 };

@@ -7,6 +7,7 @@
 //! What was answered stands in the history, so that no turn is paid for twice.
 
 pub(crate) mod conversation;
+mod provider;
 pub(crate) mod runner;
 pub(crate) mod tool;
 
@@ -14,6 +15,7 @@ use serde_json::Value;
 
 pub(crate) use self::{
     conversation::Conversation,
+    provider::Provider,
     runner::{Ending, run},
     tool::{Tool, ToolFailure, activity_as_tool, workflow_tool},
 };

@@ -40,6 +40,17 @@ pub(crate) struct Tool<W> {
 }
 
 impl<W> Tool<W> {
+    /// A tool of this description, which is called so.
+    pub(crate) fn new(
+        spec: ToolSpec,
+        call: impl Fn(WorkflowContext<W>, Value) -> Called + 'static,
+    ) -> Self {
+        Self {
+            spec,
+            call: Rc::new(call),
+        }
+    }
+
     /// Calls it with what the model gave as arguments.
     pub(crate) async fn call(
         &self,
@@ -101,20 +112,18 @@ where
         schema.remove("$schema");
         schema.remove("title");
     }
-    Tool {
-        spec: ToolSpec {
-            name: name.to_owned(),
-            description: description.to_owned(),
-            parameters,
-        },
-        call: Rc::new(
-            move |ctx, arguments| match serde_json::from_value(arguments) {
-                Ok(arguments) => call(ctx, arguments).boxed_local(),
-                Err(error) => {
-                    let told = format!("the arguments do not have the tool's form: {error}");
-                    std::future::ready(Err(ToolFailure::Told(told))).boxed_local()
-                }
-            },
-        ),
-    }
+    let spec = ToolSpec {
+        name: name.to_owned(),
+        description: description.to_owned(),
+        parameters,
+    };
+    Tool::new(spec, move |ctx, arguments| {
+        match serde_json::from_value(arguments) {
+            Ok(arguments) => call(ctx, arguments).boxed_local(),
+            Err(error) => {
+                let told = format!("the arguments do not have the tool's form: {error}");
+                std::future::ready(Err(ToolFailure::Told(told))).boxed_local()
+            }
+        }
+    })
 }

@@ -7,7 +7,7 @@ use rmcp::{
     model::{
         CallToolRequestParams, CallToolResult, ClientCapabilities, ClientConfig, ClientRequest,
         ErrorCode as RpcCode, Implementation, ListToolsRequest, PaginatedRequestParams,
-        ServerResult,
+        ServerResult, Tool,
     },
     service::RunningService,
     transport::{
@@ -151,7 +151,7 @@ impl Connection {
                 ))
             })?;
             let wire = Wire { service, overrun };
-            let tools = wire.list_tools(&label).await?;
+            let tools = names(&wire.list_tools(&label).await?);
             let profile = Profile::choose(forced_profile, &tools).map_err(|error| {
                 UpstreamError::new(ErrorCode::CapabilityMissing, format!("{label}: {error}"))
             })?;
@@ -180,8 +180,13 @@ impl Connection {
         self.tools == *tools
     }
 
-    /// The tools that the server has now.
+    /// The names of the tools that the server has now.
     pub(super) async fn list_tools(&self, label: &str) -> Result<BTreeSet<String>, UpstreamError> {
+        Ok(names(&self.tools_now(label).await?))
+    }
+
+    /// The tools that the server has now.
+    pub(super) async fn tools_now(&self, label: &str) -> Result<Vec<Tool>, UpstreamError> {
         let listing = timeout(START_TIMEOUT, self.wire.list_tools(label));
         listing.await.unwrap_or_else(|_| {
             Err(UpstreamError::unavailable(format!(
@@ -224,10 +229,10 @@ struct Wire {
 }
 
 impl Wire {
-    /// The names of the server's tools, read within bounds. They are asked for as they are now:
-    /// `rmcp` may answer its own `list_tools` from a cache.
-    async fn list_tools(&self, label: &str) -> Result<BTreeSet<String>, UpstreamError> {
-        let mut tools = BTreeSet::new();
+    /// The server's tools, read within bounds. They are asked for as they are now: `rmcp` may answer
+    /// its own `list_tools` from a cache.
+    async fn list_tools(&self, label: &str) -> Result<Vec<Tool>, UpstreamError> {
+        let mut tools = Vec::new();
         let mut cursor = None;
         for _ in 0..MOST_TOOL_PAGES {
             let page = PaginatedRequestParams::default().with_cursor(cursor);
@@ -237,7 +242,7 @@ impl Wire {
                 Ok(_) => return Err(no_mcp(label, "tools/list")),
                 Err(error) => return Err(self.in_our_words(label, "tools/list", error)),
             };
-            tools.extend(page.tools.into_iter().map(|tool| tool.name.into_owned()));
+            tools.extend(page.tools);
             cursor = page.next_cursor;
             if tools.len() > MOST_TOOLS {
                 break;
@@ -284,6 +289,10 @@ impl Wire {
             },
         }
     }
+}
+
+fn names(tools: &[Tool]) -> BTreeSet<String> {
+    tools.iter().map(|tool| tool.name.to_string()).collect()
 }
 
 fn no_mcp(label: &str, tool: &str) -> UpstreamError {

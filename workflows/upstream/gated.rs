@@ -29,7 +29,7 @@ pub(crate) struct Entries {
 /// An upstream behind a gate.
 #[derive(Clone)]
 pub struct GatedUpstream {
-    upstream: Upstream,
+    pub(super) upstream: Upstream,
     gate: Gate,
 }
 
@@ -230,7 +230,7 @@ impl GatedUpstream {
             .await
     }
 
-    async fn through<T>(
+    pub(super) async fn through<T>(
         &self,
         group: Group,
         call: impl Future<Output = Result<T, UpstreamError>>,

@@ -15,6 +15,7 @@ mod gated;
 mod profile;
 #[cfg(test)]
 mod properties;
+mod search_tools;
 mod text;
 mod vanished;
 
@@ -22,10 +23,9 @@ use std::{sync::Arc, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 
-pub(crate) use self::gated::Entries;
 pub use self::{
     answer::{LONGEST_RETRY_AFTER_SECONDS, is_spotify_id, track_id_of},
     connection::Endpoint,
@@ -37,6 +37,10 @@ pub use self::{
 use self::{
     connection::Connection,
     profile::{ItemsTool, Tool},
+};
+pub(crate) use self::{
+    gated::Entries,
+    search_tools::{SearchTool, Session},
 };
 use crate::{batch::ROWS_A_PAGE, error::ErrorCode, track::Candidate};
 
@@ -340,19 +344,23 @@ impl Upstream {
         capability: &str,
         values: &[(&str, Value)],
     ) -> Result<Value, UpstreamError> {
-        if !server.has(&tool.tool) {
+        self.call_with(server, &tool.tool, capability, tool.fill(values))
+            .await
+    }
+
+    async fn call_with(
+        &self,
+        server: &Connection,
+        tool: &str,
+        capability: &str,
+        arguments: Map<String, Value>,
+    ) -> Result<Value, UpstreamError> {
+        if !server.has(tool) {
             let told = None;
-            return Err(self
-                .look_for_tool(server, &tool.tool, capability, told)
-                .await);
+            return Err(self.look_for_tool(server, tool, capability, told).await);
         }
         let result = server
-            .call(
-                &self.endpoint.label(),
-                &tool.tool,
-                tool.fill(values),
-                CALL_TIMEOUT,
-            )
+            .call(&self.endpoint.label(), tool, arguments, CALL_TIMEOUT)
             .await;
         if let Err(error) = &result
             && matches!(
@@ -364,7 +372,7 @@ impl Upstream {
         }
         match result.and_then(|result| answer::read(&result, &server.profile.error)) {
             Err(error) if vanished::is_unknown_tool(&error) => Err(self
-                .look_for_tool(server, &tool.tool, capability, Some(error))
+                .look_for_tool(server, tool, capability, Some(error))
                 .await),
             answer => answer,
         }
