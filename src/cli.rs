@@ -116,6 +116,9 @@ pub struct Settings {
     /// The form of the log
     #[arg(long, global = true, value_enum)]
     pub log_format: Option<LogFormat>,
+    /// Where `segue serve` and `segue worker` serve /metrics: a port, or an address with one [default: nowhere]
+    #[arg(long, global = true, value_name = "PORT|ADDRESS")]
+    pub metrics: Option<String>,
     /// Where the Spotify sign-in is kept
     #[arg(long, global = true, value_enum)]
     pub token_store: Option<TokenStorePlace>,

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     fmt,
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -35,7 +36,8 @@ use crate::{
 /// Who the user is when nobody says: on a person's own machine there is only one.
 const DEFAULT_USER: &str = "local";
 /// What is logged when nobody says. rmcp reports a client that has left as an error; it is none.
-const DEFAULT_LOG: &str = "warn,rmcp::service=off";
+/// Where the page of metrics is, is told: nobody else knows the port when the system chooses it.
+const DEFAULT_LOG: &str = "warn,segue::metrics=info,rmcp::service=off";
 /// Bytes of a user's name: what a search attribute holds.
 const LONGEST_USER: usize = 255;
 /// How long a review waits when nobody says.
@@ -84,6 +86,9 @@ pub struct Config {
     pub log: String,
     /// The form of the log.
     pub log_format: LogFormat,
+    /// Where the page of metrics is served: a port of this machine's own, or an address with one. Unset:
+    /// nothing is counted, and no port is opened.
+    pub metrics: Option<String>,
     /// Where the Spotify sign-in is kept.
     pub token_store: TokenStorePlace,
     /// The name of the model that decides between close matches. Unset: there is none.
@@ -122,6 +127,7 @@ impl Default for Config {
             worker_version: None,
             log: DEFAULT_LOG.to_owned(),
             log_format: LogFormat::default(),
+            metrics: None,
             token_store: TokenStorePlace::default(),
             model: None,
             agents_share: 0.0,
@@ -194,6 +200,7 @@ impl Config {
             .set_override_option("worker_version", flags.worker_version.clone())?
             .set_override_option("log", flags.log.clone())?
             .set_override_option("log_format", flags.log_format.map(name_of))?
+            .set_override_option("metrics", flags.metrics.clone())?
             .set_override_option("token_store", flags.token_store.map(name_of))?
             .set_override_option("model", flags.model.clone())?
             .set_override_option("agents_share", flags.agents_share)?
@@ -280,6 +287,7 @@ impl Config {
         if self.user.trim().is_empty() || self.user.len() > LONGEST_USER {
             bail!("user must be a name of 1 to {LONGEST_USER} bytes");
         }
+        self.metrics_address()?;
         if let Some(upstream) = &self.upstream {
             Endpoint::parse(upstream).map_err(|problem| anyhow!("upstream: {problem}"))?;
         }
@@ -299,6 +307,23 @@ impl Config {
                 .to_vec(),
             ..EngineOptions::default()
         }
+    }
+
+    /// Where the page of metrics is served; none if there is to be none. A port alone is one of the
+    /// loopback address: others see the page only if it is asked for by an address of theirs.
+    ///
+    /// # Errors
+    /// It is neither.
+    pub fn metrics_address(&self) -> anyhow::Result<Option<SocketAddr>> {
+        let Some(text) = &self.metrics else {
+            return Ok(None);
+        };
+        let on_loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let port = text.parse().map(on_loopback);
+        let address = port.or_else(|_| text.parse()).map_err(|_| {
+            anyhow!("metrics is {text:?}; it must be a port, or an address such as 127.0.0.1:9464")
+        });
+        address.map(Some)
     }
 
     /// How calls of the upstream are limited.
@@ -600,6 +625,9 @@ mod tests {
             ("canary = 'half'", "canary"),
             ("worker_version = 'a b'", "worker_version"),
             ("log_format = 'xml'", "log_format"),
+            ("metrics = 'everywhere'", "metrics"),
+            ("metrics = 70000", "metrics"),
+            ("metrics = 'localhost'", "metrics"),
             ("model = ' '", "model"),
             ("agents_share = 50", "agents_share"),
             ("agent_connection = 'both'", "agent_connection"),
@@ -645,6 +673,24 @@ mod tests {
         for (file, seconds) in [("", 604_800), ("review_deadline = '36h'", 129_600)] {
             let config = read(&Settings::default(), file, &[]).expect("readable");
             assert_eq!(config.tool_settings().review.seconds, seconds);
+        }
+    }
+
+    #[test]
+    fn a_port_for_the_metrics_is_one_of_this_machine_alone() {
+        let address = |file| {
+            let config = read(&Settings::default(), file, &[]).expect("readable");
+            let address = config.metrics_address().expect("an address or none");
+            address.map(|address| address.to_string())
+        };
+        assert_eq!(address(""), None);
+        for (file, expected) in [
+            ("metrics = 9464", "127.0.0.1:9464"),
+            ("metrics = '0'", "127.0.0.1:0"),
+            ("metrics = '0.0.0.0:9464'", "0.0.0.0:9464"),
+            ("metrics = '[::1]:9464'", "[::1]:9464"),
+        ] {
+            assert_eq!(address(file).as_deref(), Some(expected));
         }
     }
 

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::Config,
-    engine::{Engine, Health},
+    engine::{Engine, EngineOptions, Health},
     home::Home,
 };
 
@@ -51,7 +51,10 @@ pub async fn run_on(
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
     let model = config.model()?;
-    let options = config.engine_options();
+    let options = EngineOptions {
+        meter: gate.metrics().of_connection(),
+        ..config.engine_options()
+    };
     let mut wakes = true;
     while !stop.is_cancelled() {
         let engine = tokio::select! {

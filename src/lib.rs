@@ -13,6 +13,7 @@ pub mod engine;
 pub mod home;
 pub mod host;
 mod logging;
+pub mod metrics;
 mod output;
 pub mod processes;
 mod shutdown;

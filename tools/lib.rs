@@ -56,7 +56,7 @@ mod sync_playlist;
 mod sync_track;
 mod update_schedule;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Instant};
 
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
@@ -73,8 +73,8 @@ use rmcp::{
     tool_handler,
 };
 use segue_workflows::{
-    comparison::Prices, gate::Gate, matching::DEFAULT_THRESHOLD, model::ModelStanding,
-    review::ReviewTerms, sync::McpConnection,
+    comparison::Prices, gate::Gate, matching::DEFAULT_THRESHOLD, metrics::CallOutcome,
+    model::ModelStanding, review::ReviewTerms, sync::McpConnection,
 };
 
 pub use self::{
@@ -281,6 +281,29 @@ impl ServerHandler for Segue {
     }
 
     async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let route = self.router.get(&request.name);
+        let tool = route.map(|tool| tool.name.clone());
+        let begun = Instant::now();
+        let answer = self.answer(request, context).await;
+        let outcome = match &answer {
+            Ok(CallToolResponse::Complete(result)) if result.is_error == Some(true) => {
+                CallOutcome::ToolError
+            }
+            Ok(_) => CallOutcome::Ok,
+            Err(_) => CallOutcome::ProtocolError,
+        };
+        let metrics = self.gate.metrics();
+        metrics.tool_called(tool.as_deref(), outcome, begun.elapsed());
+        answer
+    }
+}
+
+impl Segue {
+    async fn answer(
         &self,
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,

@@ -3,7 +3,13 @@
 use std::fmt;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Serialize,
+    de::{
+        IntoDeserializer,
+        value::{Error as ValueError, StrDeserializer},
+    },
+};
 
 /// A stable name for each kind of failure. It is also the `type` of the Temporal failure, so that
 /// an operator finds it under the same name in the engine's own tools.
@@ -86,6 +92,12 @@ impl ErrorCode {
             Self::McpSessionLost => "mcp_session_lost",
             Self::Internal => "internal",
         }
+    }
+
+    /// The code that is seen as this.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        let name: StrDeserializer<'_, ValueError> = name.into_deserializer();
+        Self::deserialize(name).ok()
     }
 
     /// Whether the same call may succeed later without anybody doing anything. A failure that is

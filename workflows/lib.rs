@@ -2,8 +2,8 @@
 //!
 //! A workflow is a story ([`music_sync`], [`place_track`], [`dead_letter`],
 //! [`playlist_reading`]); the activities do its I/O through the [`upstream`] adapter, behind a
-//! [`gate`] that all workers keep in step through a workflow of their own ([`call_budget`]); what is
-//! pure ([`matching`], [`imports`]) imports neither Temporal nor MCP.
+//! [`gate`] that all workers keep in step through a workflow of their own ([`call_budget`]); what happens
+//! is counted by [`metrics`]; what is pure ([`matching`], [`imports`]) imports neither Temporal nor MCP.
 
 pub mod activities;
 pub mod agent_sync;
@@ -22,6 +22,7 @@ mod hostile;
 pub mod import_file;
 pub mod imports;
 pub mod matching;
+pub mod metrics;
 pub mod model;
 pub mod music_sync;
 pub mod names;

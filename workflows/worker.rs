@@ -6,7 +6,7 @@ use temporalio_client::Client;
 use temporalio_sdk::{
     Runtime, Worker, WorkerOptions,
     runtime::{
-        PollerBehavior,
+        PollerBehavior, RuntimeOptions,
         worker_tuner::{FixedSizeSlotSupplier, TunerHolder},
     },
 };
@@ -23,6 +23,7 @@ use crate::{
     call_budget::CallBudget,
     dead_letter::DeadLetter,
     gate::{self, Gate},
+    metrics::{Attempts, Ends, count_backlog},
     model::Model,
     music_sync::MusicSync,
     names::{self, BUDGET_QUEUE, DEAD_LETTER_QUEUE, SYNC_QUEUE},
@@ -81,7 +82,9 @@ pub async fn run(
     settings: WorkerSettings,
     stop: CancellationToken,
 ) -> Result<(), anyhow::Error> {
-    let runtime = Runtime::from_current_tokio(Default::default())?;
+    let metrics = gate.metrics().clone();
+    let options = RuntimeOptions::builder().telemetry_options(metrics.telemetry());
+    let runtime = Runtime::from_current_tokio(options.build().map_err(anyhow::Error::msg)?)?;
     let upstream = GatedUpstream::new(upstream, gate.clone());
     let activities = Activities::new(upstream.clone(), stop.clone());
     let batch_activities = BatchActivities::new(upstream.clone(), stop.clone());
@@ -103,7 +106,7 @@ pub async fn run(
         .local_activity_task_slot_supplier(FixedSizeSlotSupplier::new(1))
         .nexus_task_slot_supplier(FixedSizeSlotSupplier::new(1))
         .build();
-    let syncs = WorkerOptions::new(SYNC_QUEUE)
+    let mut syncs = WorkerOptions::new(SYNC_QUEUE)
         .register_workflow::<MusicSync>()?
         .register_workflow::<PlaceTrack>()?
         .register_workflow::<PlaylistReading>()?
@@ -132,23 +135,31 @@ pub async fn run(
         .graceful_shutdown_period(GRACE)
         .maybe_deployment_options(versions::deployment(version))
         .build();
-    let letters = WorkerOptions::new(DEAD_LETTER_QUEUE)
+    let mut letters = WorkerOptions::new(DEAD_LETTER_QUEUE)
         .register_workflow::<DeadLetter>()?
         .sticky_queue_schedule_to_start_timeout(STICKY_TIMEOUT)
         .maybe_deployment_options(versions::deployment(version))
         .build();
-    let budget = WorkerOptions::new(BUDGET_QUEUE)
+    let mut budget = WorkerOptions::new(BUDGET_QUEUE)
         .register_workflow::<CallBudget>()?
         .register_workflow::<TokenBudget>()?
         .sticky_queue_schedule_to_start_timeout(STICKY_TIMEOUT)
         .maybe_deployment_options(versions::deployment(version))
         .build();
     // Calls in the sessions that this process holds, and in no other's.
-    let sessions = WorkerOptions::new(&session_queue)
+    let mut sessions = WorkerOptions::new(&session_queue)
         .register_activities(session_activities)
         .activity_task_poller_behavior(PollerBehavior::SimpleMaximum(1))
         .graceful_shutdown_period(GRACE)
         .build();
+    if metrics.is_on() {
+        for options in [&mut syncs, &mut sessions] {
+            options.activity_inbound_interceptor(Attempts::new(metrics.clone()));
+        }
+        for options in [&mut syncs, &mut letters, &mut budget] {
+            options.worker_interceptor(Ends::new(metrics.clone()));
+        }
+    }
     let mut syncs = Worker::new(&runtime, client.clone(), syncs)?;
     let mut letters = Worker::new(&runtime, client.clone(), letters)?;
     let mut budget = Worker::new(&runtime, client.clone(), budget)?;
@@ -170,6 +181,10 @@ pub async fn run(
         gate::keep(&gate, &client, &settings.member, &stop).await;
         Ok(())
     };
+    let counting = async {
+        count_backlog(&client, &metrics, &stop).await;
+        Ok(())
+    };
     let waking = async {
         waking::wake_when_back(&client, &gate, &stop).await;
         Ok(())
@@ -181,6 +196,7 @@ pub async fn run(
         async { sessions.run().await.map_err(anyhow::Error::from) },
         stopping,
         keeping,
+        counting,
         waking,
     )?;
     Ok(())

@@ -5,14 +5,15 @@ use segue_tools::{Engine, EngineState, Segue};
 use segue_workflows::gate::Gate;
 use tokio::sync::watch;
 
-use crate::{config::Config, home::Home, host, shutdown};
+use crate::{config::Config, home::Home, host, metrics, shutdown};
 
 pub(super) async fn run(config: &Config, home: &Home) -> anyhow::Result<()> {
     let stop = shutdown::on_signal();
     let (state, engine) = watch::channel(EngineState::Starting(
         "the managed engine is being started".to_owned(),
     ));
-    let gate = Gate::new(config.gate_settings());
+    let metrics = metrics::start(config, &stop).await?;
+    let gate = Gate::counting(config.gate_settings(), metrics.clone());
     let server = Segue::new(
         Engine::new(engine),
         gate.clone(),
@@ -29,10 +30,13 @@ pub(super) async fn run(config: &Config, home: &Home) -> anyhow::Result<()> {
             () = stop.cancelled() => return Ok(()),
         };
         let ended = match session {
-            Ok(session) => tokio::select! {
-                ended = session.waiting() => ended.map(|_| ()).map_err(anyhow::Error::from),
-                () = stop.cancelled() => Ok(()),
-            },
+            Ok(session) => {
+                let _open = metrics.open_session();
+                tokio::select! {
+                    ended = session.waiting() => ended.map(|_| ()).map_err(anyhow::Error::from),
+                    () = stop.cancelled() => Ok(()),
+                }
+            }
             // The client left before it said anything.
             Err(ServerInitializeError::ConnectionClosed(_)) => Ok(()),
             Err(error) => Err(error.into()),

@@ -81,6 +81,7 @@ pub(super) async fn connect(
     let mut connection = ConnectionOptions::try_from(settings.profile).map_err(|e| explain(&e))?;
     connection.identity.clone_from(&options.identity);
     connection.connect_timeout = Some(CONNECT_PATIENCE);
+    connection.metrics_meter.clone_from(&options.meter);
     let address = connection.target.to_string();
     tracing::info!(address, namespace, "connecting to the Temporal server");
 

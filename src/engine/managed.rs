@@ -104,6 +104,7 @@ async fn open(options: &EngineOptions, port: u16) -> Result<Parts, EngineError> 
     let connection = ConnectionOptions::new(target)
         .identity(options.identity.clone())
         .connect_timeout(CONNECT_PATIENCE)
+        .maybe_metrics_meter(options.meter.clone())
         .build();
     let connection = Connection::connect(connection)
         .await

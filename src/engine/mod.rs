@@ -21,6 +21,7 @@ pub mod supervisor;
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use temporalio_client::{Client, NamespacedClient};
+use temporalio_common::telemetry::metrics::TemporalMeter;
 use tokio::sync::watch;
 
 pub use self::{
@@ -51,6 +52,8 @@ pub struct EngineOptions {
     pub identity: String,
     /// How the managed engine's supervisor is started.
     pub supervisor: SupervisorCommand,
+    /// What counts the calls of the engine.
+    pub meter: Option<TemporalMeter>,
 }
 
 impl Default for EngineOptions {
@@ -64,6 +67,7 @@ impl Default for EngineOptions {
             search_attributes: Vec::new(),
             identity: format!("segue-{}@{host}", std::process::id()),
             supervisor: SupervisorCommand::default(),
+            meter: None,
         }
     }
 }

@@ -111,7 +111,11 @@ impl ModelActivities {
         let reserved = ask.estimate();
         // A call that is not made says nothing of the endpoint.
         self.reserve(payer, reserved).await?;
-        let reply = pass.judge(self.model.ask(ask, told).await).await;
+        let reply = self.model.ask(ask, told).await;
+        if let Some(name) = &self.model.settings().name {
+            self.gate.metrics().model_asked(name, ask, &reply);
+        }
+        let reply = pass.judge(reply).await;
         let usage = match &reply {
             Ok(reply) => reply.usage,
             // Refused, it cost nothing; cut short, it may have cost all.

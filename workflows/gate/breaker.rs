@@ -14,6 +14,7 @@ use tokio::{
 };
 
 use super::{Circuit, CircuitState, Group};
+use crate::metrics::Metrics;
 
 /// The first time without calls. A server that is only being restarted is back by then.
 const FIRST_COOL_DOWN: Duration = Duration::from_secs(5);
@@ -41,6 +42,7 @@ pub(super) enum Verdict {
 pub(super) struct Breaker {
     group: Group,
     threshold: u32,
+    metrics: Metrics,
     state: Mutex<Inside>,
     settled: Notify,
     /// The upstream was down, and is back.
@@ -71,12 +73,24 @@ enum State {
     },
 }
 
+impl State {
+    /// As it is seen from outside.
+    fn seen(self) -> CircuitState {
+        match self {
+            Self::Closed { .. } => CircuitState::Closed,
+            Self::HalfOpen { .. } => CircuitState::HalfOpen,
+            Self::Open { .. } => CircuitState::Open,
+        }
+    }
+}
+
 impl Breaker {
     /// A closed circuit that opens after this many failures in a row.
-    pub(super) fn new(group: Group, threshold: u32) -> Self {
+    pub(super) fn new(group: Group, threshold: u32, metrics: Metrics) -> Self {
         Self {
             group,
             threshold: threshold.max(1),
+            metrics,
             state: Mutex::new(Inside {
                 state: State::Closed { failures: 0 },
                 times_opened: 0,
@@ -119,7 +133,7 @@ impl Breaker {
                 }
                 inside.trials += 1;
                 let trial = inside.trials;
-                inside.state = State::HalfOpen { cool_down, trial };
+                self.come_to(&mut inside, State::HalfOpen { cool_down, trial });
                 drop(inside);
                 tracing::info!(circuit = %self.group, "circuit half open: one call tries");
                 Some(Ok(Trial(Some(trial))))
@@ -147,6 +161,7 @@ impl Breaker {
         };
         if verdict == Verdict::Down {
             inside.last_failure = Some(Instant::now());
+            self.metrics.circuit_failure(self.group);
         }
         let (next, opened) = match (inside.state, verdict) {
             (State::HalfOpen { trial: own, .. }, Verdict::Alive) if trial.0 == Some(own) => {
@@ -180,7 +195,7 @@ impl Breaker {
             (unchanged, _) => (unchanged, false),
         };
         let closed = trial.0.is_some() && matches!(next, State::Closed { .. });
-        inside.state = next;
+        self.come_to(&mut inside, next);
         inside.times_opened += u64::from(opened);
         let times_opened = inside.times_opened;
         drop(inside);
@@ -195,7 +210,7 @@ impl Breaker {
 
     /// Closes the circuit, whatever was before.
     pub(super) fn reset(&self) {
-        self.inside().state = State::Closed { failures: 0 };
+        self.come_to(&mut self.inside(), State::Closed { failures: 0 });
         self.settled.notify_waiters();
         tracing::warn!(circuit = %self.group, "circuit reset");
     }
@@ -204,22 +219,28 @@ impl Breaker {
     pub(super) fn look(&self) -> Circuit {
         let inside = self.inside();
         let left = |until: Instant| until.saturating_duration_since(Instant::now());
-        let (state, failures_in_a_row, tries_in_seconds) = match inside.state {
-            State::Closed { failures } => (CircuitState::Closed, failures, None),
-            State::HalfOpen { .. } => (CircuitState::HalfOpen, self.threshold, None),
+        let (failures_in_a_row, tries_in_seconds) = match inside.state {
+            State::Closed { failures } => (failures, None),
+            State::HalfOpen { .. } => (self.threshold, None),
             State::Open { until, .. } => (
-                CircuitState::Open,
                 self.threshold,
                 Some(left(until).as_secs_f64().ceil() as u64),
             ),
         };
         Circuit {
             group: self.group,
-            state,
+            state: inside.state.seen(),
             failures_in_a_row,
             tries_in_seconds,
             times_opened: inside.times_opened,
         }
+    }
+
+    fn come_to(&self, inside: &mut Inside, next: State) {
+        if inside.state.seen() != next.seen() {
+            self.metrics.circuit(self.group, next.seen());
+        }
+        inside.state = next;
     }
 
     fn inside(&self) -> MutexGuard<'_, Inside> {
@@ -249,7 +270,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn it_opens_after_failures_in_a_row_and_not_before() {
-        let breaker = Breaker::new(Group::Search, 3);
+        let breaker = Breaker::new(Group::Search, 3, Metrics::off());
         for verdict in [Verdict::Down, Verdict::Down, Verdict::Alive, Verdict::Down] {
             let trial = breaker.enter().await.expect("closed");
             breaker.record(trial, verdict);
@@ -263,7 +284,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_call_tries_and_the_others_wait_for_its_verdict() {
-        let breaker = Breaker::new(Group::Search, 1);
+        let breaker = Breaker::new(Group::Search, 1, Metrics::off());
         fail(&breaker).await;
         tokio::time::advance(FIRST_COOL_DOWN).await;
         let trial = breaker.enter().await.expect("the one that tries");
@@ -278,7 +299,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_cool_down_doubles_up_to_a_minute() {
-        let breaker = Breaker::new(Group::Playlist, 1);
+        let breaker = Breaker::new(Group::Playlist, 1, Metrics::off());
         fail(&breaker).await;
         for expected in [5, 10, 20, 40, 60, 60] {
             let left = breaker.enter().await.expect_err("open");
@@ -290,7 +311,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_try_that_is_given_up_leaves_the_next_call_to_try() {
-        let breaker = Breaker::new(Group::Search, 1);
+        let breaker = Breaker::new(Group::Search, 1, Metrics::off());
         fail(&breaker).await;
         tokio::time::advance(FIRST_COOL_DOWN).await;
         let trial = breaker.enter().await.expect("the one that tries");
@@ -300,7 +321,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn calls_that_fail_with_their_connection_are_one_failure() {
-        let breaker = Breaker::new(Group::Search, 3);
+        let breaker = Breaker::new(Group::Search, 3, Metrics::off());
         let made = Instant::now();
         for _ in 0..10 {
             let trial = breaker.enter().await.expect("closed");
@@ -312,7 +333,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_verdict_from_before_it_opened_does_not_close_it() {
-        let breaker = Breaker::new(Group::Search, 1);
+        let breaker = Breaker::new(Group::Search, 1, Metrics::off());
         let early = breaker.enter().await.expect("closed");
         fail(&breaker).await;
         breaker.record(early, Verdict::Alive);

@@ -28,7 +28,7 @@ use self::{
     breaker::{Breaker, Trial, Verdict},
     limiter::{Held, Limiter},
 };
-use crate::{error::ErrorCode, upstream::UpstreamError};
+use crate::{error::ErrorCode, metrics::Metrics, upstream::UpstreamError};
 
 /// Calls that all workers together make in 30 s when nobody says another number. Spotify tells no
 /// figure; refusals have been seen from about 140 on.
@@ -60,15 +60,20 @@ pub enum Group {
 impl Group {
     /// Every group.
     pub const ALL: [Self; 3] = [Self::Search, Self::Playlist, Self::Model];
+
+    /// The group as clients and operators see it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Search => "search",
+            Self::Playlist => "playlist",
+            Self::Model => "model",
+        }
+    }
 }
 
 impl fmt::Display for Group {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Search => "search",
-            Self::Playlist => "playlist",
-            Self::Model => "model",
-        })
+        f.write_str(self.as_str())
     }
 }
 
@@ -127,6 +132,7 @@ pub struct Gate {
 #[derive(Debug)]
 struct Inner {
     settings: GateSettings,
+    metrics: Metrics,
     limiter: Limiter,
     search: Breaker,
     playlist: Breaker,
@@ -155,11 +161,17 @@ struct Met {
 impl Gate {
     /// A gate that lets nothing through before a worker keeps it.
     pub fn new(settings: GateSettings) -> Self {
+        Self::counting(settings, Metrics::off())
+    }
+
+    /// The same, with what happens at it counted.
+    pub fn counting(settings: GateSettings, metrics: Metrics) -> Self {
         let (met, meetings) = mpsc::unbounded_channel();
-        let breaker = |group| Breaker::new(group, settings.failures);
+        let breaker = |group| Breaker::new(group, settings.failures, metrics.clone());
         Self {
             inner: Arc::new(Inner {
                 settings,
+                metrics: metrics.clone(),
                 limiter: Limiter::new(),
                 search: breaker(Group::Search),
                 playlist: breaker(Group::Playlist),
@@ -201,6 +213,11 @@ impl Gate {
                 Ok(pass)
             }
         }
+    }
+
+    /// What counts in this process.
+    pub fn metrics(&self) -> &Metrics {
+        &self.inner.metrics
     }
 
     /// How the circuits stand.

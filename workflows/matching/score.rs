@@ -50,6 +50,19 @@ pub enum MatchMethod {
     Given,
 }
 
+impl MatchMethod {
+    /// The method as clients and operators see it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Isrc => "isrc",
+            Self::Fuzzy => "fuzzy",
+            Self::Ai => "ai",
+            Self::Review => "review",
+            Self::Given => "given",
+        }
+    }
+}
+
 /// What each part of the comparison says. All from 0.0 to 1.0.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ScoreParts {

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::{NextPage, PageLook, Playlist, Presence, Upstream, UpstreamError};
 use crate::{
+    error::ErrorCode,
     gate::{Gate, Group, PATIENCE, Pass},
+    metrics::Endpoint,
     track::Candidate,
 };
 
@@ -41,19 +43,20 @@ impl GatedUpstream {
 
     /// See [`Upstream::search`].
     pub async fn search(&self, query: &str) -> Result<Vec<Candidate>, UpstreamError> {
-        self.through(Group::Search, self.upstream.search(query))
-            .await
+        let call = self.upstream.search(query);
+        self.through(Group::Search, Endpoint::Search, call).await
     }
 
     /// See [`Upstream::search_isrc`].
     pub async fn search_isrc(&self, isrc: &str) -> Result<Vec<Candidate>, UpstreamError> {
-        self.through(Group::Search, self.upstream.search_isrc(isrc))
-            .await
+        let call = self.upstream.search_isrc(isrc);
+        self.through(Group::Search, Endpoint::Search, call).await
     }
 
     /// See [`Upstream::playlists`].
     pub async fn playlists(&self) -> Result<Vec<Playlist>, UpstreamError> {
-        self.through(Group::Playlist, self.upstream.playlists())
+        let call = self.upstream.playlists();
+        self.through(Group::Playlist, Endpoint::ListPlaylists, call)
             .await
     }
 
@@ -77,7 +80,8 @@ impl GatedUpstream {
             };
             pages += 1;
             let pass = self.gate.pass(Group::Playlist, patience).await?;
-            let page = match pass.judge(look.await).await? {
+            let look = look.await;
+            let page = match self.judge(pass, Endpoint::ListItems, look).await? {
                 PageLook::Whole(present) => {
                     return Ok(Presence {
                         present,
@@ -153,7 +157,7 @@ impl GatedUpstream {
             };
             let pass = self.gate.pass(Group::Playlist, patience).await?;
             let page = self.upstream.entries_at(playlist_id, offset).await;
-            let Some(page) = pass.judge(page).await? else {
+            let Some(page) = self.judge(pass, Endpoint::ListItems, page).await? else {
                 return Ok(None);
             };
             let total = page.total.map(|total| total.min(MOST_ITEMS));
@@ -203,7 +207,8 @@ impl GatedUpstream {
         leave: Pass,
         name: &str,
     ) -> Result<String, UpstreamError> {
-        leave.judge(self.upstream.create_playlist(name).await).await
+        let made = self.upstream.create_playlist(name).await;
+        self.judge(leave, Endpoint::CreatePlaylist, made).await
     }
 
     /// See [`Upstream::add`].
@@ -213,9 +218,8 @@ impl GatedUpstream {
         playlist_id: &str,
         track_uris: &[&str],
     ) -> Result<(), UpstreamError> {
-        leave
-            .judge(self.upstream.add(playlist_id, track_uris).await)
-            .await
+        let added = self.upstream.add(playlist_id, track_uris).await;
+        self.judge(leave, Endpoint::AddItems, added).await
     }
 
     /// See [`Upstream::remove`].
@@ -225,18 +229,33 @@ impl GatedUpstream {
         playlist_id: &str,
         track_uris: &[&str],
     ) -> Result<(), UpstreamError> {
-        leave
-            .judge(self.upstream.remove(playlist_id, track_uris).await)
-            .await
+        let removed = self.upstream.remove(playlist_id, track_uris).await;
+        self.judge(leave, Endpoint::RemoveItems, removed).await
     }
 
     pub(super) async fn through<T>(
         &self,
         group: Group,
+        endpoint: Endpoint,
         call: impl Future<Output = Result<T, UpstreamError>>,
     ) -> Result<T, UpstreamError> {
         let pass = self.gate.pass(group, PATIENCE).await?;
         let result = call.await;
+        self.judge(pass, endpoint, result).await
+    }
+
+    /// Hands back what a call of this endpoint came to, and lets the gate learn from it.
+    async fn judge<T>(
+        &self,
+        pass: Pass,
+        endpoint: Endpoint,
+        result: Result<T, UpstreamError>,
+    ) -> Result<T, UpstreamError> {
+        if let Err(error) = &result
+            && error.code == ErrorCode::RateLimited
+        {
+            self.gate.metrics().rate_limit_hit(endpoint);
+        }
         pass.judge(result).await
     }
 }

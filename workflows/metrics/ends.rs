@@ -1,0 +1,506 @@
+//! The ends of workflows, counted when the engine has taken them.
+//!
+//! A worker only proposes that a workflow ends: the engine refuses it when a signal came in between,
+//! and then the workflow is replayed and ends once more. So an end is noted when it is proposed, and
+//! counted when the run leaves the cache for a reason that the engine's refusal is not. What is proposed
+//! during a replay was counted when it was new. A run that continues as new has not ended: only the last
+//! run of a batch is counted.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use async_trait::async_trait;
+use serde::{Deserialize, de::IgnoredAny};
+use temporalio_common::protos::{
+    coresdk::{
+        workflow_activation::{
+            WorkflowActivation, remove_from_cache::EvictionReason, workflow_activation_job::Variant,
+        },
+        workflow_commands::workflow_command::Variant as Command,
+        workflow_completion::{WorkflowActivationCompletion, workflow_activation_completion},
+    },
+    temporal::api::{
+        common::v1::Payload,
+        failure::v1::{Failure, failure::FailureInfo},
+    },
+};
+use temporalio_sdk::interceptors::WorkerInterceptor;
+
+use super::{Metrics, Status, UNKNOWN};
+use crate::{
+    error::{ErrorCode, SyncError},
+    matching::MatchMethod,
+};
+
+/// The workflow that is a sync of one song.
+const SYNC: &str = "MusicSync";
+/// The workflow that is the agents' part of one.
+const AGENTS: &str = "AgentSync";
+/// The label of a success that no match led to.
+const NO_METHOD: &str = "none";
+/// The label of a sync that found no match: a result, and no fault.
+const NO_MATCH: &str = "no_match";
+/// The label of what came to its end, and left something out.
+const INCOMPLETE: &str = "incomplete";
+
+/// Counts the ends of the workflows of a worker.
+pub(crate) struct Ends {
+    metrics: Metrics,
+    /// The runs in the worker's cache, by their ids.
+    runs: Mutex<HashMap<String, Run>>,
+}
+
+/// A run in the cache.
+struct Run {
+    workflow_type: String,
+    started: Option<SystemTime>,
+    /// The engine's time at the last step.
+    now: Option<SystemTime>,
+    replaying: bool,
+    end: Option<End>,
+}
+
+/// An end that was proposed.
+#[derive(Debug, Clone, PartialEq)]
+struct End {
+    how: How,
+    /// The time that it took, where the workflow says so: over all its runs.
+    seconds: Option<f64>,
+    /// It is kept by a dead letter.
+    dead_lettered: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum How {
+    Success { method: &'static str },
+    Failure { error: &'static str },
+    Cancelled,
+}
+
+/// What results and the details of failures say, where they say it.
+#[derive(Debug, Default, Deserialize)]
+struct Told {
+    success: Option<bool>,
+    match_method: Option<MatchMethod>,
+    execution_time_seconds: Option<f64>,
+    error: Option<SyncError>,
+    dead_letter: Option<IgnoredAny>,
+    /// In the failure of a batch.
+    outcome: Option<Box<Told>>,
+}
+
+impl Ends {
+    /// Counts with this.
+    pub(crate) fn new(metrics: Metrics) -> Self {
+        Self {
+            metrics,
+            runs: Mutex::default(),
+        }
+    }
+
+    fn runs(&self) -> MutexGuard<'_, HashMap<String, Run>> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a step of a run; gives a run that has ended, and how.
+    fn step(&self, activation: &WorkflowActivation) -> Option<(Run, End)> {
+        let now = activation.timestamp.and_then(|time| time.try_into().ok());
+        for job in &activation.jobs {
+            match &job.variant {
+                Some(Variant::InitializeWorkflow(start)) => {
+                    let run = Run {
+                        workflow_type: start.workflow_type.clone(),
+                        started: start.start_time.and_then(|time| time.try_into().ok()),
+                        now,
+                        replaying: activation.is_replaying,
+                        end: None,
+                    };
+                    self.runs().insert(activation.run_id.clone(), run);
+                }
+                Some(Variant::RemoveFromCache(removed)) => {
+                    let mut run = self.runs().remove(&activation.run_id)?;
+                    let end = run.end.take().filter(|_| is_taken(removed.reason()))?;
+                    return Some((run, end));
+                }
+                _ => {}
+            }
+        }
+        if let Some(run) = self.runs().get_mut(&activation.run_id) {
+            run.replaying = activation.is_replaying;
+            run.now = now.or(run.now);
+        }
+        None
+    }
+
+    fn propose(&self, completion: &WorkflowActivationCompletion) {
+        let Some(workflow_activation_completion::Status::Successful(done)) = &completion.status
+        else {
+            return;
+        };
+        if let Some(run) = self.runs().get_mut(&completion.run_id)
+            && !run.replaying
+        {
+            let mut commands = done.commands.iter();
+            let end = |command: &Command| End::of(command, &run.workflow_type);
+            run.end = commands.find_map(|command| end(command.variant.as_ref()?));
+        }
+    }
+
+    fn count(&self, run: &Run, end: &End) {
+        let workflow = ("workflow_type", &*run.workflow_type);
+        let metrics = &self.metrics;
+        let status = match end.how {
+            How::Success { method } => {
+                metrics.count(|i| &i.workflows, 1, &[workflow]);
+                let labels = [workflow, ("match_method", method)];
+                metrics.count(|i| &i.successes, 1, &labels);
+                Status::Success
+            }
+            How::Failure { error } => {
+                metrics.count(|i| &i.workflows, 1, &[workflow]);
+                let labels = [workflow, ("error_type", error)];
+                metrics.count(|i| &i.failures, 1, &labels);
+                if end.dead_lettered {
+                    metrics.count(|i| &i.dead_letters, 1, &[("error_type", error)]);
+                }
+                Status::Failure
+            }
+            How::Cancelled => {
+                metrics.count(|i| &i.cancellations, 1, &[workflow]);
+                Status::Cancelled
+            }
+        };
+        let status = ("status", status.as_str());
+        if run.workflow_type == AGENTS {
+            metrics.count(|i| &i.agents, 1, &[status]);
+        }
+        metrics.with(|on| {
+            let attributes = on.attributes(&[workflow, status]);
+            let time = end.time().or_else(|| run.time()).unwrap_or_default();
+            on.instruments.workflow_seconds.record(time, &attributes);
+        });
+    }
+}
+
+#[async_trait(?Send)]
+impl WorkerInterceptor for Ends {
+    async fn on_workflow_activation(
+        &self,
+        activation: &WorkflowActivation,
+    ) -> Result<(), anyhow::Error> {
+        if let Some((run, end)) = self.step(activation) {
+            self.count(&run, &end);
+        }
+        Ok(())
+    }
+
+    async fn on_workflow_activation_completion(&self, completion: &WorkflowActivationCompletion) {
+        self.propose(completion);
+    }
+}
+
+/// Whether the engine took the end of a run that leaves the cache for this reason.
+fn is_taken(reason: EvictionReason) -> bool {
+    match reason {
+        EvictionReason::WorkflowExecutionEnding
+        // It had to go anyway.
+        | EvictionReason::CacheFull
+        | EvictionReason::LangRequested => true,
+        EvictionReason::Unspecified
+        | EvictionReason::CacheMiss
+        | EvictionReason::Nondeterminism
+        | EvictionReason::LangFail
+        | EvictionReason::TaskNotFound
+        | EvictionReason::UnhandledCommand
+        | EvictionReason::Fatal
+        | EvictionReason::PaginationOrHistoryFetch => false,
+    }
+}
+
+impl Run {
+    /// From the start of this run to its last step, by the engine's clock.
+    fn time(&self) -> Option<Duration> {
+        self.now?.duration_since(self.started?).ok()
+    }
+}
+
+impl End {
+    /// The end that a command of such a workflow proposes; none if the workflow goes on.
+    fn of(command: &Command, workflow_type: &str) -> Option<Self> {
+        let (how, told) = match command {
+            Command::CompleteWorkflowExecution(completed) => {
+                let told = Told::of(completed.result.as_ref());
+                let how = match (told.success, &told.error) {
+                    (Some(false), Some(error)) => How::Failure {
+                        error: error.code.as_str(),
+                    },
+                    (Some(false), None) if workflow_type == SYNC => {
+                        How::Failure { error: NO_MATCH }
+                    }
+                    (Some(false), None) => How::Failure { error: INCOMPLETE },
+                    _ => How::Success {
+                        method: told.match_method.map_or(NO_METHOD, MatchMethod::as_str),
+                    },
+                };
+                (how, told)
+            }
+            Command::FailWorkflowExecution(failed) => {
+                let (error, details) = failed.failure.as_ref().map_or((UNKNOWN, None), read);
+                (How::Failure { error }, Told::of(details))
+            }
+            Command::CancelWorkflowExecution(cancelled) => {
+                let details = cancelled.details.as_ref();
+                let first = details.and_then(|details| details.payloads.first());
+                (How::Cancelled, Told::of(first))
+            }
+            _ => return None,
+        };
+        let outcome = told.outcome.as_deref().unwrap_or(&told);
+        Some(Self {
+            how,
+            seconds: outcome.execution_time_seconds,
+            dead_lettered: told.dead_letter.is_some(),
+        })
+    }
+
+    fn time(&self) -> Option<Duration> {
+        Duration::try_from_secs_f64(self.seconds?).ok()
+    }
+}
+
+/// The stable code of a failure, and its details.
+fn read(failure: &Failure) -> (&'static str, Option<&Payload>) {
+    let Some(FailureInfo::ApplicationFailureInfo(info)) = &failure.failure_info else {
+        return (UNKNOWN, None);
+    };
+    let code = ErrorCode::named(&info.r#type).map_or(UNKNOWN, ErrorCode::as_str);
+    let details = info.details.as_ref();
+    (code, details.and_then(|details| details.payloads.first()))
+}
+
+impl Told {
+    /// What this payload says; nothing, if it says none of this.
+    fn of(payload: Option<&Payload>) -> Self {
+        let told = payload.and_then(|payload| serde_json::from_slice(&payload.data).ok());
+        told.unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use temporalio_common::protos::{
+        coresdk::{
+            workflow_activation::{InitializeWorkflow, RemoveFromCache, WorkflowActivationJob},
+            workflow_commands::{
+                CancelWorkflowExecution, CompleteWorkflowExecution, ContinueAsNewWorkflowExecution,
+                FailWorkflowExecution, WorkflowCommand,
+            },
+            workflow_completion::Success,
+        },
+        temporal::api::{common::v1::Payloads, failure::v1::ApplicationFailureInfo},
+    };
+
+    use super::*;
+
+    fn payload(value: &Value) -> Payload {
+        Payload {
+            data: value.to_string().into_bytes(),
+            ..Payload::default()
+        }
+    }
+
+    fn completed(result: &Value) -> Command {
+        Command::CompleteWorkflowExecution(CompleteWorkflowExecution {
+            result: Some(payload(result)),
+        })
+    }
+
+    fn failed(code: &str, details: &Value) -> Command {
+        let info = ApplicationFailureInfo {
+            r#type: code.to_owned(),
+            details: Some(Payloads {
+                payloads: vec![payload(details)],
+            }),
+            ..ApplicationFailureInfo::default()
+        };
+        Command::FailWorkflowExecution(FailWorkflowExecution {
+            failure: Some(Failure {
+                failure_info: Some(FailureInfo::ApplicationFailureInfo(info)),
+                ..Failure::default()
+            }),
+        })
+    }
+
+    fn activation(job: Variant, is_replaying: bool) -> WorkflowActivation {
+        WorkflowActivation {
+            run_id: "run".to_owned(),
+            is_replaying,
+            jobs: vec![WorkflowActivationJob { variant: Some(job) }],
+            ..WorkflowActivation::default()
+        }
+    }
+
+    fn begun(ends: &Ends, is_replaying: bool) {
+        let start = InitializeWorkflow {
+            workflow_type: SYNC.to_owned(),
+            ..InitializeWorkflow::default()
+        };
+        let step = ends.step(&activation(
+            Variant::InitializeWorkflow(start),
+            is_replaying,
+        ));
+        assert!(step.is_none());
+    }
+
+    fn proposed(ends: &Ends, command: Command) {
+        let done = Success {
+            commands: vec![WorkflowCommand {
+                variant: Some(command),
+                ..WorkflowCommand::default()
+            }],
+            ..Success::default()
+        };
+        ends.propose(&WorkflowActivationCompletion {
+            run_id: "run".to_owned(),
+            status: Some(workflow_activation_completion::Status::Successful(done)),
+            ..WorkflowActivationCompletion::default()
+        });
+    }
+
+    fn removed(ends: &Ends, reason: EvictionReason) -> Option<How> {
+        let removed = RemoveFromCache {
+            reason: reason.into(),
+            ..RemoveFromCache::default()
+        };
+        let step = ends.step(&activation(Variant::RemoveFromCache(removed), false));
+        step.map(|(_, end)| end.how)
+    }
+
+    #[test]
+    fn an_end_is_counted_once_the_engine_has_taken_it() {
+        let ends = Ends::new(Metrics::off());
+        begun(&ends, false);
+        proposed(
+            &ends,
+            completed(&json!({"success": true, "match_method": "isrc"})),
+        );
+        // A signal came in between.
+        assert_eq!(removed(&ends, EvictionReason::UnhandledCommand), None);
+        begun(&ends, true);
+        let again = WorkflowActivation {
+            run_id: "run".to_owned(),
+            ..WorkflowActivation::default()
+        };
+        assert!(ends.step(&again).is_none());
+        proposed(
+            &ends,
+            completed(&json!({"success": true, "match_method": "isrc"})),
+        );
+        let how = removed(&ends, EvictionReason::WorkflowExecutionEnding);
+        assert_eq!(how, Some(How::Success { method: "isrc" }));
+        assert_eq!(
+            removed(&ends, EvictionReason::WorkflowExecutionEnding),
+            None
+        );
+        assert!(ends.runs().is_empty());
+    }
+
+    #[test]
+    fn what_is_replayed_was_counted_before() {
+        let ends = Ends::new(Metrics::off());
+        begun(&ends, true);
+        proposed(&ends, completed(&json!(null)));
+        assert_eq!(
+            removed(&ends, EvictionReason::WorkflowExecutionEnding),
+            None
+        );
+    }
+
+    #[test]
+    fn a_run_that_continues_as_new_has_not_ended() {
+        let ends = Ends::new(Metrics::off());
+        begun(&ends, false);
+        let next = ContinueAsNewWorkflowExecution::default();
+        proposed(&ends, Command::ContinueAsNewWorkflowExecution(next));
+        assert_eq!(
+            removed(&ends, EvictionReason::WorkflowExecutionEnding),
+            None
+        );
+    }
+
+    #[test]
+    fn how_it_ended_is_read_from_what_it_says() {
+        let rate_limited = SyncError::new(ErrorCode::RateLimited, "later");
+        let letter = json!({"error": rate_limited, "dead_letter": "letter-1"});
+        let failure = |error| How::Failure { error };
+        let none = How::Success { method: "none" };
+        for (command, workflow_type, how, dead_lettered) in [
+            (
+                completed(&json!({"success": false})),
+                SYNC,
+                failure("no_match"),
+                false,
+            ),
+            (
+                completed(&json!({"success": false})),
+                "BatchSync",
+                failure("incomplete"),
+                false,
+            ),
+            (
+                completed(&json!({"success": false, "error": rate_limited})),
+                "ScheduledSync",
+                failure("rate_limited"),
+                false,
+            ),
+            (
+                completed(&json!({"success": "of sorts"})),
+                "Other",
+                none,
+                false,
+            ),
+            (completed(&json!(["success"])), "Other", none, false),
+            (
+                failed("rate_limited", &letter),
+                SYNC,
+                failure("rate_limited"),
+                true,
+            ),
+            (
+                failed("My playlist", &json!({})),
+                SYNC,
+                failure("unknown"),
+                false,
+            ),
+            (
+                Command::CancelWorkflowExecution(CancelWorkflowExecution::default()),
+                SYNC,
+                How::Cancelled,
+                false,
+            ),
+        ] {
+            let end = End::of(&command, workflow_type).expect("an end");
+            assert_eq!(
+                (end.how, end.dead_lettered),
+                (how, dead_lettered),
+                "{command:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_time_of_a_batch_is_that_of_all_its_runs() {
+        let outcome = json!({"success": true, "execution_time_seconds": 90.5});
+        let failure = json!({"outcome": outcome});
+        for command in [completed(&outcome), failed("internal", &failure)] {
+            let end = End::of(&command, "BatchSync").expect("an end");
+            assert_eq!(end.time(), Some(Duration::from_millis(90_500)));
+        }
+        let absurd = completed(&json!({"execution_time_seconds": -1.0}));
+        assert_eq!(End::of(&absurd, SYNC).and_then(|end| end.time()), None);
+    }
+}
