@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a failed test should panic")]
 #![expect(clippy::print_stdout, reason = "figures, shown with --nocapture")]
 
+mod metrics_load;
+mod prometheus_page;
 mod scripted_agents;
 mod scripted_model;
 mod stand_in;
@@ -27,6 +29,7 @@ mod lies;
 mod machines;
 mod manifest;
 mod matching_quality;
+mod metrics;
 mod model;
 mod model_dialects;
 mod one_song;

@@ -38,7 +38,7 @@ use crate::{
 /// The workflow that is a sync of one song.
 const SYNC: &str = "MusicSync";
 /// The workflow that is the agents' part of one.
-const AGENTS: &str = "AgentSync";
+const AGENTS: [&str; 2] = ["AgentSync", "SimpleAgentSync"];
 /// The label of a success that no match led to.
 const NO_METHOD: &str = "none";
 /// The label of a sync that found no match: a result, and no fault.
@@ -174,7 +174,7 @@ impl Ends {
             }
         };
         let status = ("status", status.as_str());
-        if run.workflow_type == AGENTS {
+        if AGENTS.contains(&run.workflow_type.as_str()) {
             metrics.count(|i| &i.agents, 1, &[status]);
         }
         metrics.with(|on| {

@@ -12,7 +12,7 @@ use super::{
     GatedUpstream, Upstream, UpstreamError, answer, connection::Connection, profile::TrackTool,
     text::clean,
 };
-use crate::{error::ErrorCode, gate::Group, track::Candidate};
+use crate::{error::ErrorCode, gate::Group, metrics::Endpoint, track::Candidate};
 
 /// Characters of a description that a model is told.
 const LONGEST_DESCRIPTION: usize = 1_000;
@@ -107,7 +107,7 @@ impl GatedUpstream {
         name: &str,
         arguments: Map<String, Value>,
     ) -> Result<Vec<Candidate>, UpstreamError> {
-        self.through(Group::Search, async {
+        self.through(Group::Search, Endpoint::Search, async {
             let server = self.upstream.connected().await?;
             self.upstream
                 .call_search_tool(&server, name, arguments)
@@ -142,7 +142,7 @@ impl GatedUpstream {
             return Err(lost());
         }
         let called = upstream.call_search_tool(server, name, arguments);
-        match self.through(Group::Search, called).await {
+        match self.through(Group::Search, Endpoint::Search, called).await {
             Err(error) if error.broke || server.is_closed() => Err(lost()),
             result => result,
         }
