@@ -15,6 +15,10 @@ use crate::{
 /// A song that there is not.
 const NOWHERE: (&str, &str, &str) = ("Zzyzx Nonesuch Qwv", "Nobody", "");
 
+/// How often the model wants a tool that there is not: with the seven turns that a sync takes, more than
+/// the ten of one run of a workflow.
+pub(crate) const UNKNOWN_TOOLS: u64 = 5;
+
 /// What happened, as everybody but the page tells it.
 #[derive(Default)]
 pub(crate) struct Truth {
@@ -114,11 +118,10 @@ pub(crate) async fn load(client: &Client<'_>, world: &World, model: &ScriptedMod
     client.sync(unsure_of_length).await;
     client.sync(song(NOWHERE, playlist)).await;
 
-    // Agents, whose model once wants a tool that there is not, and once says nothing at all.
-    model.order([
-        Order::Call(vec![("fly_to_the_moon", "{}")]),
-        Order::Status(503, None, json!({})),
-    ]);
+    // Agents, whose model says once nothing at all, and wants a tool that there is not, so often that
+    // their workflow continues as new.
+    model.order([Order::Status(503, None, json!({}))]);
+    model.order((0..UNKNOWN_TOOLS).map(|_| Order::Call(vec![("fly_to_the_moon", "{}")])));
     let mut by_agents = song(CLOCKS, playlist);
     by_agents["strategy"] = json!("agents");
     let view = client.sync(by_agents).await;
