@@ -3,13 +3,7 @@
 use std::fmt;
 
 use schemars::JsonSchema;
-use serde::{
-    Deserialize, Serialize,
-    de::{
-        IntoDeserializer,
-        value::{Error as ValueError, StrDeserializer},
-    },
-};
+use serde::{Deserialize, Serialize};
 
 /// A stable name for each kind of failure. It is also the `type` of the Temporal failure, so that
 /// an operator finds it under the same name in the engine's own tools.
@@ -94,12 +88,6 @@ impl ErrorCode {
         }
     }
 
-    /// The code that is seen as this.
-    pub(crate) fn named(name: &str) -> Option<Self> {
-        let name: StrDeserializer<'_, ValueError> = name.into_deserializer();
-        Self::deserialize(name).ok()
-    }
-
     /// Whether the same call may succeed later without anybody doing anything. A failure that is
     /// not retryable is never retried; one that is becomes a dead letter when attempts run out.
     pub fn is_retryable(self) -> bool {
@@ -165,7 +153,7 @@ impl ErrorCode {
         }
     }
 
-    fn all() -> &'static [Self] {
+    pub(crate) fn all() -> &'static [Self] {
         &[
             Self::RateLimited,
             Self::AuthExpired,

@@ -37,6 +37,8 @@ use crate::{
 
 /// The workflow that is a sync of one song.
 const SYNC: &str = "MusicSync";
+/// The workflow that is a sync of many.
+const BATCH: &str = "BatchSync";
 /// The workflow that is the agents' part of one.
 const AGENTS: [&str; 2] = ["AgentSync", "SimpleAgentSync"];
 /// The label of a success that no match led to.
@@ -146,6 +148,37 @@ impl Ends {
             let mut commands = done.commands.iter();
             let end = |command: &Command| End::of(command, &run.workflow_type);
             run.end = commands.find_map(|command| end(command.variant.as_ref()?));
+        }
+    }
+
+    /// Shows that nothing has happened yet to what users start: of a series that begins at 1 Prometheus
+    /// does not see the first event.
+    pub(super) fn show_what_is_zero(metrics: &Metrics) {
+        let codes = || ErrorCode::all().iter().map(|code| code.as_str());
+        for (workflow, left_out) in [(SYNC, NO_MATCH), (BATCH, INCOMPLETE)] {
+            let workflow = ("workflow_type", workflow);
+            metrics.count(|i| &i.workflows, 0, &[workflow]);
+            metrics.count(|i| &i.cancellations, 0, &[workflow]);
+            for error in codes().chain([left_out]) {
+                let labels = [workflow, ("error_type", error)];
+                metrics.count(|i| &i.failures, 0, &labels);
+            }
+        }
+        let methods = [
+            MatchMethod::Isrc,
+            MatchMethod::Fuzzy,
+            MatchMethod::Ai,
+            MatchMethod::Review,
+            MatchMethod::Given,
+        ];
+        let methods = methods.map(|method| (SYNC, method.as_str()));
+        for (workflow, method) in methods.into_iter().chain([(BATCH, NO_METHOD)]) {
+            let labels = [("workflow_type", workflow), ("match_method", method)];
+            metrics.count(|i| &i.successes, 0, &labels);
+        }
+        let kept = ErrorCode::all().iter().filter(|code| code.is_retryable());
+        for error in kept {
+            metrics.count(|i| &i.dead_letters, 0, &[("error_type", error.as_str())]);
         }
     }
 
@@ -276,7 +309,7 @@ fn read(failure: &Failure) -> (&'static str, Option<&Payload>) {
     let Some(FailureInfo::ApplicationFailureInfo(info)) = &failure.failure_info else {
         return (UNKNOWN, None);
     };
-    let code = ErrorCode::named(&info.r#type).map_or(UNKNOWN, ErrorCode::as_str);
+    let code = ErrorCode::parse(&info.r#type).map_or(UNKNOWN, ErrorCode::as_str);
     let details = info.details.as_ref();
     (code, details.and_then(|details| details.payloads.first()))
 }

@@ -173,8 +173,9 @@ impl Metrics {
         telemetry.get_temporal_metric_meter()
     }
 
-    /// What can be told apart from "never counted" only if it is there from the start.
+    /// Shows what has not happened yet, where it is known beforehand what may.
     fn show_what_is_zero(&self) {
+        Ends::show_what_is_zero(self);
         for group in Group::ALL {
             self.circuit(group, CircuitState::Closed);
             self.count(|i| &i.circuit_failures, 0, &[("group", group.as_str())]);
