@@ -147,7 +147,9 @@ impl Ends {
         {
             let mut commands = done.commands.iter();
             let end = |command: &Command| End::of(command, &run.workflow_type);
-            run.end = commands.find_map(|command| end(command.variant.as_ref()?));
+            let end = commands.find_map(|command| end(command.variant.as_ref()?));
+            // A query may be answered after the end.
+            run.end = end.or(run.end.take());
         }
     }
 
@@ -330,7 +332,7 @@ mod tests {
             workflow_activation::{InitializeWorkflow, RemoveFromCache, WorkflowActivationJob},
             workflow_commands::{
                 CancelWorkflowExecution, CompleteWorkflowExecution, ContinueAsNewWorkflowExecution,
-                FailWorkflowExecution, WorkflowCommand,
+                FailWorkflowExecution, QueryResult, WorkflowCommand,
             },
             workflow_completion::Success,
         },
@@ -424,15 +426,16 @@ mod tests {
         // A signal came in between.
         assert_eq!(removed(&ends, EvictionReason::UnhandledCommand), None);
         begun(&ends, true);
-        let again = WorkflowActivation {
+        let live = WorkflowActivation {
             run_id: "run".to_owned(),
             ..WorkflowActivation::default()
         };
-        assert!(ends.step(&again).is_none());
+        assert!(ends.step(&live).is_none());
         proposed(
             &ends,
             completed(&json!({"success": true, "match_method": "isrc"})),
         );
+        proposed(&ends, Command::RespondToQuery(QueryResult::default()));
         let how = removed(&ends, EvictionReason::WorkflowExecutionEnding);
         assert_eq!(how, Some(How::Success { method: "isrc" }));
         assert_eq!(
