@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, reason = "figures, shown with --nocapture")]
 
 mod metrics_load;
+mod prometheus;
 mod prometheus_page;
 mod scripted_agents;
 mod scripted_model;
@@ -17,6 +18,7 @@ mod batches;
 mod batches_in_bulk;
 mod cancelling;
 mod compare;
+mod dashboards;
 mod dead_letters;
 mod demo;
 mod doctor;
@@ -39,6 +41,7 @@ mod protocol;
 mod python_client;
 mod rate_limit;
 mod reviews;
+mod scaling;
 mod schedules;
 mod secrets;
 mod sign_in;
