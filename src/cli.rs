@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -56,6 +56,12 @@ pub enum Command {
     /// Find the same songs by the pipeline and by agents of a model, add nothing, and show the two
     /// side by side
     Compare(CompareArgs),
+    /// Measure how fast Segue is and what it costs, on this machine, against a simulated Spotify
+    ///
+    /// Nothing of yours is touched: each run makes its own engine and its own home, and removes them.
+    /// Give it the machine for itself; what counts are ratios of one run.
+    #[command(after_help = BENCH_EXAMPLES)]
+    Bench(BenchArgs),
     /// Check the promises under random faults and kills, against the simulated Spotify
     #[command(hide = true)]
     Torture(TortureArgs),
@@ -207,6 +213,115 @@ pub struct DemoArgs {
     /// One line a step instead of a display that moves
     #[arg(long)]
     pub plain: bool,
+}
+
+const BENCH_EXAMPLES: &str = "\
+Examples:
+  segue bench                          parts a to f, on the managed engine
+  segue bench --engine both            the same in turns with an untuned dev server
+  segue bench b f --songs 200          one song after the other, and the floor
+  segue bench --growth --grow-to 5000  also batches of 100, 1,000 and 5,000 tracks";
+
+/// Options of `segue bench`.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// What to measure [default: a b c d e f]
+    #[arg(value_name = "PART", value_enum)]
+    pub parts: Vec<BenchPart>,
+    /// The engine to measure on
+    #[arg(long, value_enum, default_value_t)]
+    pub engine: BenchEngine,
+    /// Let the untuned dev server keep its data in memory, as it does unless it is told a file
+    #[arg(long)]
+    pub stock_in_memory: bool,
+    /// Songs that are synced one after the other (b)
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=5_000))]
+    pub songs: u32,
+    /// Songs that are synced at once (c)
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=5_000))]
+    pub at_once: u32,
+    /// Tracks of a batch (d)
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub tracks: u32,
+    /// How often (c) and (d) are repeated; the median counts
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub rounds: u32,
+    /// How often the program is started (a)
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub starts: u32,
+    /// Also measure how a batch grows (g), which takes minutes
+    #[arg(long)]
+    pub growth: bool,
+    /// The largest batch of (g): of 100, 1,000, 5,000 and 20,000 tracks those up to it
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(100..=20_000))]
+    pub grow_to: u32,
+    /// Answer as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl BenchArgs {
+    /// The parts that are asked for.
+    #[must_use]
+    pub fn parts(&self) -> BTreeSet<BenchPart> {
+        use BenchPart::{A, B, C, D, E, F, G};
+        let mut parts: BTreeSet<_> = match self.parts.is_empty() {
+            true => [A, B, C, D, E, F].into(),
+            false => self.parts.iter().copied().collect(),
+        };
+        if self.growth {
+            parts.insert(G);
+        }
+        parts
+    }
+}
+
+/// A part of `segue bench`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BenchPart {
+    /// Process start to the answers of `initialize` and `tools/list`, with the engine cold
+    A,
+    /// `sync_track` to its end, one song after the other
+    B,
+    /// Many songs at once
+    C,
+    /// A batch: tracks a second, requests, history
+    D,
+    /// Memory, idle and under d (which is measured with it)
+    E,
+    /// The floor: the same calls of the upstream without Temporal, beside b and d
+    F,
+    /// How d grows from 100 to 20,000 tracks
+    G,
+}
+
+impl BenchPart {
+    /// Its letter.
+    #[must_use]
+    pub fn letter(self) -> &'static str {
+        match self {
+            Self::A => "a",
+            Self::B => "b",
+            Self::C => "c",
+            Self::D => "d",
+            Self::E => "e",
+            Self::F => "f",
+            Self::G => "g",
+        }
+    }
+}
+
+/// The engine that `segue bench` measures on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum BenchEngine {
+    /// The one that Segue starts and tunes
+    #[default]
+    Managed,
+    /// A dev server as it comes
+    Stock,
+    /// Both in turns, with their ratio
+    Both,
 }
 
 /// Options of `segue doctor`.

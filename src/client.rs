@@ -1,5 +1,5 @@
 //! A client of our own server: this program as a process of its own, spoken to over stdio as any
-//! assistant does, and killed like any process. The demo and the tests use it.
+//! assistant does, and killed like any process. The demo, the benches and the tests use it.
 
 use std::{
     path::{Path, PathBuf},
@@ -122,8 +122,16 @@ impl Server {
     /// # Errors
     /// It does not start, or does not speak MCP.
     pub async fn start(launch: &Launch) -> anyhow::Result<Self> {
+        Self::start_as(launch, "serve").await
+    }
+
+    /// The same with another command that serves MCP over stdio, such as the bundled upstream.
+    ///
+    /// # Errors
+    /// It does not start, or does not speak MCP.
+    pub async fn start_as(launch: &Launch, command: &str) -> anyhow::Result<Self> {
         let mut process = launch
-            .command(&["serve"])?
+            .command(&[command])?
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

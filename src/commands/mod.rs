@@ -1,5 +1,6 @@
 //! What each command does, one file each.
 
+mod bench;
 mod compare;
 mod demo;
 mod doctor;
@@ -9,6 +10,7 @@ mod login;
 mod serve;
 mod sim;
 mod spotify;
+mod stage;
 mod torture;
 mod worker;
 
@@ -39,6 +41,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Serve => serve::run(&config, &home).await?,
         Command::Worker => worker::run(&config, &home).await?,
         Command::Login(arguments) => login::run(&config, &home, arguments).await?,
+        Command::Bench(arguments) => return bench::run(&config, &home, arguments).await,
         Command::Demo(arguments) => return demo::run(&config, &home, arguments).await,
         Command::Doctor(arguments) => return doctor::run(&config, &home, arguments).await,
         Command::Engine => return engine::run(&config, &home).await,

@@ -16,6 +16,7 @@ mod managed;
 mod namespace;
 mod process;
 mod server;
+pub mod stock;
 pub mod supervisor;
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};

@@ -24,12 +24,8 @@ use self::{
     display::Display,
     songs::{Expected, SONGS, Song},
 };
-use crate::{
-    cli::DemoArgs,
-    client::{Launch, Server},
-    config::Config,
-    home::Home,
-};
+use super::stage::{Stage, control, is_ended};
+use crate::{cli::DemoArgs, client::Server, config::Config, home::Home};
 
 /// Time between two looks at the syncs.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -47,15 +43,13 @@ pub(super) async fn run(
 ) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
     let mut display = Display::new(arguments.plain);
-    // The engine's binary is kept for the next time; all else goes with the demo.
-    let engine_cache = match &config.engine_cache {
-        Some(folder) => folder.clone(),
-        None => home.cache()?,
-    };
-    let scratch = tempfile::tempdir().context("no scratch folder")?;
 
     display.say("Segue demo: six songs into a playlist on a simulated Spotify. Nothing is sent elsewhere.\n")?;
-    let sim = Sim::start(SimOptions::default()).await?;
+    let Stage {
+        sim,
+        scratch: _kept_to_the_end,
+        launch,
+    } = Stage::set(config, home, SimOptions::default()).await?;
     let playlist = sim.full_playlist_id().to_owned();
     let before = sim.playlist_uris(&playlist).unwrap_or_default();
     display.say(&format!(
@@ -65,8 +59,6 @@ pub(super) async fn run(
     ))?;
     order_faults(&sim).await?;
 
-    let program = std::env::current_exe()?;
-    let launch = Launch::new(program, scratch.path(), &engine_cache, sim.ready());
     let server = Server::start(&launch).await?;
     display.say("  segue serve           started, spoken to over stdio")?;
     // The first call waits for the engine; on a new machine it is fetched meanwhile.
@@ -140,12 +132,7 @@ async fn order_faults(sim: &Sim) -> anyhow::Result<()> {
         {"endpoint": "search", "skip": 4, "count": 1, "status": 429, "retry_after": RETRY_AFTER},
         {"endpoint": "any", "count": 0, "latency_ms": LATENCY_MS},
     ]);
-    reqwest::Client::new()
-        .post(format!("{}/_sim/faults", sim.url()))
-        .json(&faults)
-        .send()
-        .await?
-        .error_for_status()?;
+    control(sim, "faults", &faults).await?;
     Ok(())
 }
 
@@ -193,13 +180,6 @@ fn line(song: &Song, view: &Value) -> String {
         _ => told(view),
     };
     format!("  [{bar}] {:<34} {what}", song.title)
-}
-
-fn is_ended(view: &Value) -> bool {
-    !matches!(
-        view["status"].as_str(),
-        Some("running" | "waiting_for_rate_limit")
-    )
 }
 
 fn told(view: &Value) -> String {

@@ -12,11 +12,11 @@ mod fleet;
 mod plan;
 mod truth;
 
-use std::{collections::BTreeMap, process::ExitCode, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use futures::{StreamExt, TryStreamExt, stream};
-use segue_spotify::sim::{Sim, SimOptions};
+use segue_spotify::sim::SimOptions;
 use serde_json::{Value, json};
 use tokio::{
     sync::Mutex,
@@ -29,7 +29,8 @@ use self::{
     plan::{ORDERED, Plan, Victim},
     truth::{Accepted, Wrongs},
 };
-use crate::{cli::TortureArgs, client::Launch, config::Config, home::Home, output};
+use super::stage::{Stage, control, is_ended};
+use crate::{cli::TortureArgs, config::Config, home::Home, output};
 
 /// The budget of calls: the simulated Spotify limits nothing but by its faults.
 const BUDGET: &str = "20000";
@@ -47,29 +48,20 @@ pub(super) async fn run(
     home: &Home,
     arguments: TortureArgs,
 ) -> anyhow::Result<ExitCode> {
-    let engine_cache = match &config.engine_cache {
-        Some(folder) => folder.clone(),
-        None => home.cache()?,
-    };
-    let scratch = tempfile::tempdir().context("no scratch folder")?;
-    let sim = Arc::new(Sim::start(SimOptions::default()).await?);
-    let plan = Arc::new(Plan::new(arguments.seed, arguments.syncs, arguments.kills));
-    let playlists = make_playlists(&sim, &plan).await?;
-    let log = scratch.path().join("servers.log");
-    let launch = Launch::new(
-        std::env::current_exe()?,
-        scratch.path(),
-        &engine_cache,
-        sim.ready(),
-    )
-    .with("SEGUE_UPSTREAM_BUDGET", BUDGET)
-    .logging_to(&log);
-    let fleet = Fleet::start(launch, scratch.path().display().to_string()).await?;
+    let stage = Stage::set(config, home, SimOptions::default()).await?;
+    let plan = Plan::new(arguments.seed, arguments.syncs, arguments.kills);
+    let playlists = make_playlists(&stage, &plan).await?;
+    let log = stage.home().join("servers.log");
+    let launch = stage.launch.clone();
+    let launch = launch
+        .with("SEGUE_UPSTREAM_BUDGET", BUDGET)
+        .logging_to(&log);
+    let fleet = Fleet::start(launch, stage.home().display().to_string()).await?;
     // The engine is up before its first kill; on a new machine it is fetched meanwhile.
     fleet.call("list_syncs", &json!({}), |_| false).await?;
 
     let run = Run {
-        sim,
+        stage,
         plan,
         playlists,
         fleet,
@@ -79,19 +71,19 @@ pub(super) async fn run(
     let accepted = match run.go().await {
         Ok(accepted) => accepted,
         Err(error) => {
-            let log = scratch.keep().join("servers.log");
+            let log = run.stage.scratch.keep().join("servers.log");
             return Err(error.context(format!("the servers' log: {}", log.display())));
         }
     };
     let wrongs = run.check(&accepted);
     let table = run.table(&arguments, &accepted, &wrongs).await;
     output::line(table)?;
-    let Run { fleet, .. } = run;
+    let Run { fleet, stage, .. } = run;
     fleet.end().await?;
     if wrongs.none() {
         return Ok(ExitCode::SUCCESS);
     }
-    let kept = scratch.keep();
+    let kept = stage.scratch.keep();
     output::line(format_args!(
         "Not well. Reproduce it: segue torture --seed {} --syncs {} --kills {}\nThe servers' log: {}",
         arguments.seed,
@@ -108,8 +100,8 @@ pub(super) async fn run(
 }
 
 struct Run {
-    sim: Arc<Sim>,
-    plan: Arc<Plan>,
+    stage: Stage,
+    plan: Plan,
     playlists: Vec<String>,
     fleet: Fleet,
     started: Instant,
@@ -125,26 +117,13 @@ struct Tally {
     tried_again: u32,
 }
 
-async fn make_playlists(sim: &Sim, plan: &Plan) -> anyhow::Result<Vec<String>> {
+async fn make_playlists(stage: &Stage, plan: &Plan) -> anyhow::Result<Vec<String>> {
     let mut ids = Vec::new();
     for (number, before) in plan.before.iter().enumerate() {
-        let order = json!({"name": format!("Torture {number}"), "uris": before});
-        let made: Value = control(sim, "playlists", &order).await?;
-        let id = made["id"].as_str().context("a playlist without an id")?;
-        ids.push(id.to_owned());
+        let name = format!("Torture {number}");
+        ids.push(stage.make_playlist(&name, before).await?);
     }
     Ok(ids)
-}
-
-/// Orders something of the simulated Spotify.
-async fn control(sim: &Sim, what: &str, order: &Value) -> anyhow::Result<Value> {
-    let answer = reqwest::Client::new()
-        .post(format!("{}/_sim/{what}", sim.url()))
-        .json(order)
-        .send()
-        .await?
-        .error_for_status()?;
-    Ok(serde_json::from_str(&answer.text().await?).unwrap_or_default())
 }
 
 impl Run {
@@ -172,7 +151,7 @@ impl Run {
     /// Takes the faults back that nobody has met.
     async fn lift_faults(&self) -> anyhow::Result<()> {
         let client = reqwest::Client::new();
-        let of = |what: &str| format!("{}/_sim/{what}", self.sim.url());
+        let of = |what: &str| format!("{}/_sim/{what}", self.stage.sim.url());
         let state = client.get(of("state")).send().await?.text().await?;
         let state: Value = serde_json::from_str(&state)?;
         let unmet = state["faults"].as_array().map_or(0, Vec::len);
@@ -240,7 +219,7 @@ impl Run {
 
     async fn break_things(&self, end: Instant) -> anyhow::Result<()> {
         for &(requests, kind, number) in &self.plan.faults {
-            while self.sim.requests().len() < requests {
+            while self.stage.sim.requests().len() < requests {
                 if Instant::now() >= end {
                     return Ok(());
                 }
@@ -248,10 +227,12 @@ impl Run {
             }
             let (name, blow) = KINDS[kind];
             let struck = match blow {
-                Blow::Order(order) => control(&self.sim, "faults", &order(number)).await.is_ok(),
+                Blow::Order(order) => control(&self.stage.sim, "faults", &order(number))
+                    .await
+                    .is_ok(),
                 Blow::ExpireTokens => {
                     let expire = json!({"expire_access": true});
-                    control(&self.sim, "tokens", &expire).await.is_ok()
+                    control(&self.stage.sim, "tokens", &expire).await.is_ok()
                 }
                 Blow::FreezeUpstream => self.fleet.freeze_upstream(number as usize).await?,
             };
@@ -282,7 +263,7 @@ impl Run {
                 self.started.elapsed().as_secs(),
                 tally.faults.values().sum::<u32>(),
                 tally.kills.values().sum::<u32>(),
-                self.sim.requests().len(),
+                self.stage.sim.requests().len(),
             ))?;
         }
         Ok(())
@@ -396,7 +377,7 @@ impl Run {
         let after: Vec<Vec<String>> = self
             .playlists
             .iter()
-            .map(|id| self.sim.playlist_uris(id).unwrap_or_default())
+            .map(|id| self.stage.sim.playlist_uris(id).unwrap_or_default())
             .collect();
         truth::check(&self.plan, &plan::songs(), accepted, &after)
     }
@@ -411,7 +392,7 @@ impl Run {
             |is: &dyn Fn(&Value) -> bool| accepted.iter().filter(|one| is(&one.view)).count();
         let tally = self.tally.lock().await;
         let kills = |victim| tally.kills.get(&victim).copied().unwrap_or_default();
-        let requests = self.sim.requests();
+        let requests = self.stage.sim.requests();
         let mut rows = vec![
             ("seed".to_owned(), arguments.seed.to_string()),
             ("syncs accepted".to_owned(), accepted.len().to_string()),
@@ -476,9 +457,4 @@ impl Run {
         let head = ["| | |".to_owned(), "|---|---|".to_owned()];
         head.into_iter().chain(rows).collect::<Vec<_>>().join("\n")
     }
-}
-
-fn is_ended(view: &Value) -> bool {
-    let status = view["status"].as_str().unwrap_or_default();
-    status != "running" && !status.starts_with("waiting_")
 }
