@@ -23,6 +23,10 @@ test:
 eval *OPTIONS:
     cargo run -- eval tests/data/pairs_dev.csv {{OPTIONS}}
 
+# Measure how fast Segue is: the tables of docs/performance.md, on a machine that does nothing else
+bench *OPTIONS:
+    cargo run --profile measured -- bench --engine both {{OPTIONS}}
+
 # Write the tools' snapshots and the manifest anew, after a deliberate change
 snapshots:
     INSTA_UPDATE=always cargo test -p segue-tools --test registry

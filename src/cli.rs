@@ -43,7 +43,9 @@ pub enum Command {
     Login(LoginArgs),
     /// Show the main job in one terminal, against a simulated Spotify, in under a minute
     Demo(DemoArgs),
-    /// Check every part, say what is wrong and what mends it
+    /// Check every part, say what is wrong and the command that mends it
+    ///
+    /// Ends with 0 if all is well, with 1 if something is broken, with 2 if the command line is wrong.
     Doctor(DoctorArgs),
     /// Keep the engine up until stdin closes, and say where it is, for Temporal's own tools
     Engine,

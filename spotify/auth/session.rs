@@ -2,7 +2,7 @@
 
 use std::{
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use rspotify::{AuthCodePkceSpotify, OAuth, Token, clients::BaseClient};
@@ -66,6 +66,8 @@ pub(crate) struct Authorized {
     /// Which renewal it came from, to tell a refused token from its successor.
     renewal: u64,
     renew_at: Instant,
+    /// What the token may do; empty if Spotify did not say.
+    scopes: Vec<String>,
 }
 
 impl Session {
@@ -83,13 +85,34 @@ impl Session {
         })
     }
 
-    /// Checks that an access token can be had, renewing it if need be: for `segue doctor`.
+    /// Checks that an access token can be had, renewing it if need be, and gives the scopes that it was
+    /// granted, none if Spotify does not say: for `segue doctor`.
     ///
     /// # Errors
     ///
     /// Why it can't.
-    pub async fn check(&self) -> Result<(), AuthError> {
-        self.client().await.map(|_| ())
+    pub async fn check(&self) -> Result<Vec<String>, AuthError> {
+        Ok(self.client().await?.scopes)
+    }
+
+    /// Seconds that the Web API's clock is ahead of ours, by the second, if it tells: for `segue doctor`. No
+    /// access token is needed for it.
+    ///
+    /// # Errors
+    ///
+    /// The Web API can't be reached.
+    pub async fn seconds_ahead(&self) -> Result<Option<f64>, HttpFailure> {
+        let before = SystemTime::now();
+        let Some(there) = self.transport.time_at(&self.settings.api_url).await? else {
+            return Ok(None);
+        };
+        // A time in a header has lost its fraction, and was some time between question and answer.
+        let seconds = |time: SystemTime| {
+            let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+            since.as_secs_f64()
+        };
+        let (from, to) = (seconds(before).floor(), seconds(SystemTime::now()));
+        Ok(Some(there - there.clamp(from, to.max(from))))
     }
 
     /// A client with an access token that is not about to end.
@@ -157,6 +180,7 @@ impl Session {
             client,
             renewal: state.renewals,
             renew_at: Instant::now() + lifetime.saturating_sub(RENEW_EARLY),
+            scopes: token.scopes.into_iter().collect(),
         };
         state.credentials = Some(credentials);
         state.current = Some(authorized.clone());

@@ -7,11 +7,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::{HeaderValue, header::AUTHORIZATION};
+use chrono::DateTime;
+use http::{
+    HeaderValue,
+    header::{AUTHORIZATION, DATE},
+};
 use reqwest::{Request, Response, redirect::Policy};
 use reqwest_middleware::{Middleware, Next};
 use rspotify::{AuthCodePkceSpotify, Config, Credentials as AppCredentials, OAuth, Token};
 use secrecy::{ExposeSecret, SecretString};
+use url::Url;
 
 use super::{HttpFailure, Settings};
 
@@ -55,6 +60,17 @@ impl Transport {
             ..Config::default()
         };
         Ok(Self { http, config })
+    }
+
+    /// What the clock at this address says, in seconds since 1970, if it says.
+    pub(super) async fn time_at(&self, url: &Url) -> Result<Option<f64>, HttpFailure> {
+        let unreachable =
+            |_| HttpFailure::Unavailable("Spotify's Web API can't be reached".to_owned());
+        let answer = self.http.get(url.clone()).send().await;
+        let answer = answer.map_err(unreachable)?;
+        let date = answer.headers().get(DATE);
+        let date = date.and_then(|date| DateTime::parse_from_rfc2822(date.to_str().ok()?).ok());
+        Ok(date.map(|date| date.timestamp() as f64))
     }
 
     /// A client for the accounts service, holding `token` (for a renewal) or none (for a login).

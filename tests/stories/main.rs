@@ -16,6 +16,7 @@ mod agents;
 mod bad_input;
 mod batches;
 mod batches_in_bulk;
+mod bench;
 mod cancelling;
 mod compare;
 mod dashboards;

@@ -15,7 +15,7 @@ async fn world() -> (World, segue::client::Launch) {
 }
 
 /// `segue login`, and the user who agrees in the browser. Gives what it said.
-async fn login(launch: &segue::client::Launch) -> String {
+pub(crate) async fn login(launch: &segue::client::Launch) -> String {
     let mut login = launch
         .command(&["login", "--no-browser"])
         .unwrap()

@@ -59,6 +59,9 @@ pub(super) enum Without {
 /// The endpoint of a model.
 pub(super) struct Endpoint {
     client: Client<OpenAIConfig>,
+    sender: Sender,
+    base: String,
+    key: SecretString,
     name: String,
     /// What it has refused to know.
     unknown: Mutex<Vec<Without>>,
@@ -82,14 +85,18 @@ impl Endpoint {
             ));
         }
         // Every field is set, or it would be read from the environment.
+        let sender = Sender::new(patience)?;
         let config = OpenAIConfig::new()
-            .with_api_base(base)
+            .with_api_base(&base)
             .with_api_key(key)
             .with_org_id("")
             .with_project_id("");
         Ok(Self {
             client: Client::build(reqwest_13::Client::new(), config)
-                .with_http_service(Sender::new(patience)?),
+                .with_http_service(sender.clone()),
+            sender,
+            base,
+            key: SecretString::from(key),
             name: name.to_owned(),
             unknown: Mutex::new(Vec::new()),
         })
@@ -121,6 +128,24 @@ impl Endpoint {
             told(pieces.text());
         }
         pieces.finish(ask.estimate())
+    }
+
+    /// Whether the endpoint lists this model: a question that costs nothing. Nothing if it does not list any.
+    pub(super) async fn lists_it(&self) -> Result<Option<bool>, UpstreamError> {
+        let url = format!("{}/models", self.base);
+        let answer = self.sender.get(&url, self.key.expose_secret()).await;
+        let answer = answer.map_err(|error| in_our_words(&OpenAIError::Reqwest(error)))?;
+        let text = match answer {
+            Ok(text) => text,
+            // It is there, and has no list.
+            Err(refusal) if matches!(refusal.status, 404 | 405 | 501) => return Ok(None),
+            Err(refusal) => return Err(refusal.into_error()),
+        };
+        let listed: Value = serde_json::from_str(&text).unwrap_or_default();
+        Ok(listed["data"].as_array().map(|models| {
+            let mut ids = models.iter().filter_map(|model| model["id"].as_str());
+            ids.any(|id| id == self.name)
+        }))
     }
 
     fn unknown(&self) -> Vec<Without> {

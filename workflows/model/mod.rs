@@ -158,6 +158,18 @@ impl Model {
         }
     }
 
+    /// Whether the endpoint takes the key and lists this model, which costs nothing: for `segue doctor`. Nothing
+    /// if there is no model, or the endpoint lists none.
+    ///
+    /// # Errors
+    /// As the [`ErrorCode`]s of the model say.
+    pub async fn is_listed(&self) -> Result<Option<bool>, UpstreamError> {
+        match &self.inner.endpoint {
+            Some(endpoint) => endpoint.lists_it().await,
+            None => Ok(None),
+        }
+    }
+
     /// Asks it once. `told` gets the text as far as it has come, each time that there is more of it.
     ///
     /// # Errors

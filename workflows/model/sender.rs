@@ -41,6 +41,22 @@ impl Sender {
     }
 }
 
+impl Sender {
+    /// Asks for what is at this address, which costs nothing, and gives the answer's beginning.
+    pub(super) async fn get(
+        &self,
+        url: &str,
+        key: &str,
+    ) -> Result<Result<String, Refusal>, reqwest_13::Error> {
+        let response = self.http.get(url).bearer_auth(key).send().await?;
+        if !response.status().is_success() {
+            return Ok(Err(refused(response).await));
+        }
+        let body = bounded(response).bytes_stream();
+        Ok(Ok(beginning_of(body, LONGEST_ANSWER).await))
+    }
+}
+
 type Sent = Pin<Box<dyn Future<Output = Result<Response, OpenAIError>> + Send>>;
 
 impl tower::Service<HttpRequestFactory> for Sender {
@@ -91,18 +107,21 @@ async fn refused(response: Response) -> Refusal {
     Refusal {
         status: response.status().as_u16(),
         retry_after,
-        body: beginning(response.bytes_stream()).await,
+        body: beginning_of(response.bytes_stream(), LONGEST_REFUSAL).await,
     }
 }
 
-/// The beginning of a body, as text.
-async fn beginning<E>(body: impl Stream<Item = Result<impl AsRef<[u8]>, E>>) -> String {
+/// The beginning of a body, as text, of so many bytes at most.
+async fn beginning_of<E>(
+    body: impl Stream<Item = Result<impl AsRef<[u8]>, E>>,
+    most: usize,
+) -> String {
     let mut body = std::pin::pin!(body);
     let mut read = Vec::new();
     while let Some(Ok(piece)) = body.next().await {
         read.extend_from_slice(piece.as_ref());
-        if read.len() >= LONGEST_REFUSAL {
-            read.truncate(LONGEST_REFUSAL);
+        if read.len() >= most {
+            read.truncate(most);
             break;
         }
     }

@@ -8,6 +8,7 @@
 
 mod answer;
 mod bound;
+mod capabilities;
 mod child;
 mod connection;
 mod error;
@@ -28,6 +29,7 @@ use tokio::sync::Mutex;
 
 pub use self::{
     answer::{LONGEST_RETRY_AFTER_SECONDS, is_spotify_id, track_id_of},
+    capabilities::Capability,
     connection::Endpoint,
     error::UpstreamError,
     gated::GatedUpstream,
@@ -148,6 +150,15 @@ impl Upstream {
     /// The server cannot be reached, or no profile fits it.
     pub async fn profile(&self) -> Result<String, UpstreamError> {
         Ok(self.connected().await?.profile.name.clone())
+    }
+
+    /// What it can do for a sync, and what it cannot: by its profile, and by the tools that it lists.
+    ///
+    /// # Errors
+    /// As [`profile`](Self::profile).
+    pub async fn capabilities(&self) -> Result<Vec<Capability>, UpstreamError> {
+        let server = self.connected().await?;
+        Ok(capabilities::of(&server.profile, |tool| server.has(tool)))
     }
 
     /// At most 10 tracks for a text, which may hold Spotify's field filters.

@@ -73,10 +73,11 @@ struct Seen {
     peak: Option<Usage>,
 }
 
-/// Measures (d), and (e) with `idle`, what the processes held before there was work.
+/// Measures (d), and gives what the processes held at most. `song_on_floor` is what a song by itself takes there,
+/// in milliseconds.
 pub(super) async fn measure(
     worlds: &[World],
-    floor: Option<&Floor>,
+    (floor, song_on_floor): (Option<&Floor>, Option<f64>),
     songs: &[Song],
     rounds: u32,
     figures: &mut Figures,
@@ -84,13 +85,14 @@ pub(super) async fn measure(
     let mut seen: Vec<Seen> = worlds.iter().map(|_| Seen::default()).collect();
     let (mut floor_rates, mut floor_requests) = (Sample::default(), Sample::default());
     let tracks = songs.len() as f64;
-    let mut before = Vec::new();
-    for world in worlds {
-        before.push(world.usage()?);
-    }
     for _ in 0..rounds {
         for (world, seen) in worlds.iter().zip(&mut seen) {
+            let used = world.usage()?;
             let ran = run(world, songs).await?;
+            let cpu = world.usage()?.cpu_since(used);
+            for (sum, cpu) in seen.cpu.iter_mut().zip(cpu) {
+                *sum += cpu;
+            }
             ensure!(
                 ran.added == ran.tracks,
                 "{} of {tracks} were added",
@@ -109,22 +111,17 @@ pub(super) async fn measure(
         }
     }
     let all = tracks * f64::from(rounds);
-    for ((world, seen), before) in worlds.iter().zip(&mut seen).zip(&before) {
+    for (world, seen) in worlds.iter().zip(&mut seen) {
         let histories = world.histories(ITS_WORKFLOWS).await?;
-        let now = world.usage()?;
         seen.events = histories.events / all;
         seen.bytes = histories.bytes / all;
-        seen.cpu = [
-            (now.segue.cpu_ms - before.segue.cpu_ms) / all,
-            (now.upstream.cpu_ms - before.upstream.cpu_ms) / all,
-            (now.engine.cpu_ms - before.engine.cpu_ms) / all,
-        ];
+        seen.cpu = seen.cpu.map(|sum| sum / all);
     }
     show(
         worlds,
         &seen,
         songs.len(),
-        (&floor_rates, &floor_requests),
+        (&floor_rates, &floor_requests, song_on_floor),
         figures,
     );
     Ok(seen.iter().map(|seen| seen.peak).collect())
@@ -134,7 +131,7 @@ fn show(
     worlds: &[World],
     seen: &[Seen],
     tracks: usize,
-    (floor_rates, floor_requests): (&Sample, &Sample),
+    (floor_rates, floor_requests, song_on_floor): (&Sample, &Sample, Option<f64>),
     figures: &mut Figures,
 ) {
     let part = match worlds.is_empty() {
@@ -148,6 +145,15 @@ fn show(
     };
     let what = format!("a batch of {tracks}: tracks a second");
     figures.add(part, ("tracks_a_second", "/s", Better::More), what, rates);
+    if let Some(milliseconds) = song_on_floor {
+        let song_by_song = Values {
+            floor: Some(1000.0 / milliseconds),
+            ..rates
+        };
+        let name = "tracks_a_second_to_songs";
+        let what = "the same, to the floor song by song";
+        figures.add(part, (name, "/s", Better::More), what, song_by_song);
+    }
     let requests = Values {
         floor: floor_requests.median(),
         ..both(&|seen| seen.requests.median())

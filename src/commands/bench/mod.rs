@@ -105,10 +105,11 @@ async fn measure(
     }
     // Alone, the floor runs both ways.
     let floor_alone = wants(BenchPart::F) && worlds.is_empty();
+    let mut song_on_floor = None;
     if wants(BenchPart::B) || floor_alone {
         tell("b, f: one song after the other");
         let songs = &setting.songs[..one_by_one];
-        single::measure(&worlds, floor.as_ref(), songs, figures).await?;
+        song_on_floor = single::measure(&worlds, floor.as_ref(), songs, figures).await?;
     }
     if wants(BenchPart::C) {
         tell("c: many at once");
@@ -124,7 +125,8 @@ async fn measure(
         tell("d, e, f: batches");
         let songs = &setting.songs[..tracks];
         let rounds = arguments.rounds;
-        let busy = batch::measure(&worlds, floor.as_ref(), songs, rounds, figures).await?;
+        let on_floor = (floor.as_ref(), song_on_floor);
+        let busy = batch::measure(&worlds, on_floor, songs, rounds, figures).await?;
         if wants(BenchPart::E) {
             batch::show_memory(&worlds, &idle, &busy, figures);
         }

@@ -10,7 +10,7 @@ use super::{
     figures::{Better, Figures, Sample, Values},
     floor::Floor,
     songs::Song,
-    world::{Histories, Usage, World},
+    world::{Histories, Processes, World},
 };
 use crate::cli::BenchPart;
 
@@ -31,12 +31,13 @@ struct Seen {
     cpu: [f64; 3],
 }
 
+/// Measures it, and gives the milliseconds that a song takes on the floor.
 pub(super) async fn measure(
     worlds: &[World],
     floor: Option<&Floor>,
     songs: &[Song],
     figures: &mut Figures,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Option<f64>> {
     let mut playlists = Vec::new();
     for world in worlds {
         playlists.push(world.stage.make_playlist("One by one", &[]).await?);
@@ -46,20 +47,28 @@ pub(super) async fn measure(
         None => None,
     };
     let mut seen: Vec<Seen> = worlds.iter().map(|_| Seen::default()).collect();
-    let mut before: Vec<(usize, Usage, Histories)> = Vec::new();
+    let mut before: Vec<(usize, Histories)> = Vec::new();
+    let mut processes: Vec<Processes> = Vec::new();
     let (mut floor_times, mut floor_before) = (Sample::default(), 0);
     for (number, song) in songs.iter().enumerate() {
         if number == WARM_UP {
             floor_before = floor.map_or(0, Floor::requests);
             for world in worlds {
                 let histories = world.histories(ITS_WORKFLOWS).await?;
-                before.push((world.requests(), world.usage()?, histories));
+                before.push((world.requests(), histories));
+                processes.push(world.processes()?);
             }
         }
-        for ((world, playlist), seen) in worlds.iter().zip(&playlists).zip(&mut seen) {
+        for (at, (world, playlist)) in worlds.iter().zip(&playlists).enumerate() {
+            // Only its own: an engine that rests while another has its turn uses some as well.
+            let used = processes.get(at).map(|processes| processes.usage());
             let time = sync(world, song, playlist).await?;
-            if number >= WARM_UP {
-                seen.times.add(time);
+            if let (Some(used), Some(processes)) = (used, processes.get(at)) {
+                seen[at].times.add(time);
+                let cpu = processes.usage().cpu_since(used);
+                for (sum, cpu) in seen[at].cpu.iter_mut().zip(cpu) {
+                    *sum += cpu;
+                }
             }
         }
         if let Some((floor, playlist)) = &on_floor {
@@ -72,21 +81,18 @@ pub(super) async fn measure(
     }
     let counted = (songs.len() - WARM_UP) as f64;
     for ((world, seen), before) in worlds.iter().zip(&mut seen).zip(&before) {
-        let (requests, usage, histories) = before;
-        let (now, after) = (world.usage()?, world.histories(ITS_WORKFLOWS).await?);
+        let (requests, histories) = before;
+        let after = world.histories(ITS_WORKFLOWS).await?;
         seen.requests = (world.requests() - requests) as f64 / counted;
         seen.events = (after.events - histories.events) / counted;
         seen.bytes = (after.bytes - histories.bytes) / counted;
-        seen.cpu = [
-            (now.segue.cpu_ms - usage.segue.cpu_ms) / counted,
-            (now.upstream.cpu_ms - usage.upstream.cpu_ms) / counted,
-            (now.engine.cpu_ms - usage.engine.cpu_ms) / counted,
-        ];
+        seen.cpu = seen.cpu.map(|sum| sum / counted);
     }
     let floor_requests = floor.map(|floor| (floor.requests() - floor_before) as f64 / counted);
     let floor_times = floor.map(|_| floor_times);
+    let on_floor = floor_times.as_ref().and_then(Sample::median);
     show(worlds, &seen, floor_times, floor_requests, figures);
-    Ok(())
+    Ok(on_floor)
 }
 
 /// Syncs a song, and gives the milliseconds that it took.

@@ -175,20 +175,23 @@ impl World {
         web_requests(&self.stage)
     }
 
-    /// What its processes hold and have used.
-    pub(super) fn usage(&self) -> anyhow::Result<Usage> {
+    /// Its processes. The upstream is there once the first sync has needed it.
+    pub(super) fn processes(&self) -> anyhow::Result<Processes> {
         let segue = self.server.pid().context("the server has ended")?;
-        let upstream = processes::find(Some(segue), &["spotify"]).first().copied();
         let engine = match &self.stock {
             Some(stock) => stock.pid(),
             None => engine_of(&self.stage),
         };
-        let engine = engine.context("the engine has ended")?;
-        Ok(Usage {
-            segue: Used::of(Some(segue)),
-            upstream: Used::of(upstream),
-            engine: Used::of(Some(engine)),
+        Ok(Processes {
+            segue,
+            upstream: processes::find(Some(segue), &["spotify"]).first().copied(),
+            engine: engine.context("the engine has ended")?,
         })
+    }
+
+    /// What its processes hold and have used.
+    pub(super) fn usage(&self) -> anyhow::Result<Usage> {
+        Ok(self.processes()?.usage())
     }
 
     /// The histories of all workflows for which the query holds, once none of them is open any more.
@@ -269,6 +272,25 @@ pub(super) struct Histories {
     pub(super) last_closed: f64,
 }
 
+/// The processes of a world.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Processes {
+    segue: u32,
+    upstream: Option<u32>,
+    engine: u32,
+}
+
+impl Processes {
+    /// What they hold and have used.
+    pub(super) fn usage(self) -> Usage {
+        Usage {
+            segue: Used::of(Some(self.segue)),
+            upstream: Used::of(self.upstream),
+            engine: Used::of(Some(self.engine)),
+        }
+    }
+}
+
 /// What the processes of a world hold and have used.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Usage {
@@ -306,6 +328,15 @@ impl Used {
 }
 
 impl Usage {
+    /// The time of a core that each has used since, in milliseconds.
+    pub(super) fn cpu_since(self, before: Self) -> [f64; 3] {
+        [
+            self.segue.cpu_ms - before.segue.cpu_ms,
+            self.upstream.cpu_ms - before.upstream.cpu_ms,
+            self.engine.cpu_ms - before.engine.cpu_ms,
+        ]
+    }
+
     /// The larger memory of each.
     pub(super) fn peak(self, other: Self) -> Self {
         let peak = |one: Used, two: Used| Used {
