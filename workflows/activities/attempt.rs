@@ -19,7 +19,8 @@ use crate::{
 /// Time between heartbeats that only say that the attempt is alive. By them it learns as well that it is
 /// cancelled.
 const HEARTBEAT: Duration = Duration::from_secs(1);
-/// Time between heartbeats that keep what was done so far: so much is done again after a kill.
+/// Time between heartbeats that keep what was done so far, while there is more of it each time: so much is done
+/// again after a kill.
 pub(crate) const KEEPING: Duration = Duration::from_millis(100);
 
 /// Time before another worker gets what one that stops has handed back.
@@ -65,7 +66,7 @@ pub(super) async fn reading<T>(
 
 /// The same, of a call that is worth keeping half done: from time to time the engine is given what
 /// `so_far` says, and the next attempt finds it in its heartbeat details.
-pub(super) async fn reading_on<T, D: TemporalSerializable + 'static>(
+pub(super) async fn reading_on<T, D: TemporalSerializable + Clone + PartialEq + 'static>(
     ctx: &ActivityContext,
     stopping: &CancellationToken,
     so_far: (Duration, impl Fn() -> D),
@@ -134,12 +135,16 @@ pub(super) fn time_left(ctx: &ActivityContext) -> Duration {
     }
 }
 
-async fn heartbeating<T, D: TemporalSerializable + 'static>(
+async fn heartbeating<T, D: TemporalSerializable + Clone + PartialEq + 'static>(
     ctx: &ActivityContext,
     (time, so_far): (Duration, impl Fn() -> D),
     call: impl Future<Output = Result<T, UpstreamError>>,
 ) -> Result<Attempted<T>, ActivityError> {
     let attempt = ctx.info().attempt;
+    // A heartbeat is a transaction of the engine's, which has to be on its disk before it is answered. So what is
+    // not new is told only to say that the attempt is alive: at the pace of Spotify's budget a group of rows has
+    // something new about once a second.
+    let (mut told, mut silent) = (None, Duration::ZERO);
     tokio::pin!(call);
     loop {
         tokio::select! {
@@ -149,8 +154,13 @@ async fn heartbeating<T, D: TemporalSerializable + 'static>(
                     .map_err(|error| failure(error, attempt));
             }
             () = pause(time) => {
-                // That it may not arrive is what the heartbeat timeout is for.
-                let _ = ctx.record_heartbeat(so_far()).await;
+                silent += time;
+                let now = so_far();
+                if silent >= HEARTBEAT || told.as_ref() != Some(&now) {
+                    (told, silent) = (Some(now.clone()), Duration::ZERO);
+                    // That it may not arrive is what the heartbeat timeout is for.
+                    let _ = ctx.record_heartbeat(now).await;
+                }
             }
         }
     }
