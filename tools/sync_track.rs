@@ -104,6 +104,7 @@ impl Segue {
         let engine = self.engine().ready(&context).await?;
         start(&engine.client, &sync_id, sync).await?;
         let client = &engine.client;
+        waiting::for_a_moment(client, &sync_id, wait).await;
         let waited = waiting::for_sync_asking(client, &context, self.user_id(), &sync_id, wait)
             .await
             .map_err(|error| error.after_start_of(&sync_id))?;

@@ -21,6 +21,10 @@ use crate::{
 /// The longest wait that a caller may ask for, in seconds: assistants drop a call after 60.
 pub(crate) const LONGEST_WAIT_SECONDS: u32 = 45;
 
+/// How long the first look at a sync that has just been started waits for its end. Where Spotify is quick most have
+/// ended by then, and each look costs the engine as much as a step of the sync.
+const FIRST_LOOK: Duration = Duration::from_millis(200);
+
 /// Time between two looks at a sync that is waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -94,6 +98,17 @@ pub(crate) struct Waited {
     pub view: SyncView,
     /// The question with which the call is to be answered.
     pub question: Option<InputRequiredResult>,
+}
+
+/// Waits for the end of a sync that has just been started, a moment of the wait that was asked for.
+pub(crate) async fn for_a_moment(client: &Client, sync_id: &str, wait: Duration) {
+    let moment = FIRST_LOOK.min(wait);
+    if !moment.is_zero() {
+        let handle = client.get_workflow_handle::<MusicSync>(sync_id);
+        // How it ended is read by the first look.
+        let result = handle.get_result(WorkflowGetResultOptions::default());
+        let _ = timeout(moment, result).await;
+    }
 }
 
 async fn wait_for(
