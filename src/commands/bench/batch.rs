@@ -39,11 +39,15 @@ async fn run(world: &World, songs: &[Song]) -> anyhow::Result<Ran> {
     let call = json!({"tracks": rows, "playlist": playlist});
     let started = world.server.call("sync_playlist", call).await?;
     let id = started["sync_id"].as_str().context("no sync_id")?;
-    let mut peak = world.usage()?;
+    let mut processes = world.processes()?;
+    let mut peak = processes.usage();
     let mut course = Vec::new();
     let ended = loop {
         sleep(LOOK_EVERY).await;
-        peak = world.usage()?.peak(peak);
+        if !processes.is_complete() {
+            processes = world.processes()?;
+        }
+        peak = processes.usage().peak(peak);
         let view = world.look(id, 0).await?;
         course.push((seconds(&view), done(&view)));
         if is_ended(&view) {

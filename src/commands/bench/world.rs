@@ -281,6 +281,11 @@ pub(super) struct Processes {
 }
 
 impl Processes {
+    /// Whether the upstream is among them.
+    pub(super) fn is_complete(self) -> bool {
+        self.upstream.is_some()
+    }
+
     /// What they hold and have used.
     pub(super) fn usage(self) -> Usage {
         Usage {
