@@ -35,6 +35,7 @@ mod matching_quality;
 mod metrics;
 mod model;
 mod model_dialects;
+mod model_streams;
 mod one_song;
 mod outage;
 mod previews;

@@ -1,5 +1,5 @@
 //! "I use another model." Endpoints that call themselves compatible, each with its own idea of it. The
-//! streams are written after what each documents; docs/models.md lists the differences.
+//! streams are written after recordings, or after what each documents; docs/models.md lists the differences.
 
 use segue::client::Server;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use crate::{
     support::{World, ended, start},
 };
 
-const STREAMS: [(&str, &str); 5] = [
+const STREAMS: [(&str, &str); 12] = [
     ("openai", include_str!("../data/model_streams/openai.txt")),
     (
         "anthropic",
@@ -18,6 +18,28 @@ const STREAMS: [(&str, &str); 5] = [
     ("gemini", include_str!("../data/model_streams/gemini.txt")),
     ("ollama", include_str!("../data/model_streams/ollama.txt")),
     ("a proxy", include_str!("../data/model_streams/proxy.txt")),
+    ("Azure", include_str!("../data/model_streams/azure.txt")),
+    (
+        "Snowflake Cortex",
+        include_str!("../data/model_streams/cortex_claude.txt"),
+    ),
+    ("Mistral", include_str!("../data/model_streams/mistral.txt")),
+    (
+        "a reasoning model of Mistral",
+        include_str!("../data/model_streams/mistral_parts.txt"),
+    ),
+    (
+        "Claude by OpenRouter",
+        include_str!("../data/model_streams/openrouter_claude.txt"),
+    ),
+    (
+        "Perplexity",
+        include_str!("../data/model_streams/perplexity.txt"),
+    ),
+    (
+        "a model that thinks aloud",
+        include_str!("../data/model_streams/thinking_aloud.txt"),
+    ),
 ];
 
 fn unsure_clocks(playlist: &str) -> Value {

@@ -35,6 +35,12 @@ pub(crate) fn engine_cache() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("segue-cache")
 }
 
+/// Sees that there is TLS for clients inside the test itself.
+pub(crate) fn with_tls() {
+    static TLS: Once = Once::new();
+    TLS.call_once(|| _ = rustls::crypto::ring::default_provider().install_default());
+}
+
 /// A story's world. It goes when it is dropped; the engine ends with its last user.
 pub(crate) struct World {
     pub(crate) sim: Sim,
@@ -47,8 +53,7 @@ pub(crate) const CLOCKS: (&str, &str, &str) =
 
 impl World {
     pub(crate) async fn new() -> Self {
-        static TLS: Once = Once::new();
-        TLS.call_once(|| _ = rustls::crypto::ring::default_provider().install_default());
+        with_tls();
         Self {
             sim: Sim::start(SimOptions::default())
                 .await

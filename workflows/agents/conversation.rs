@@ -41,12 +41,12 @@ impl Conversation {
     }
 
     /// Takes in what the model said. Calls get ids of their own: two with the same id could not be told
-    /// apart.
+    /// apart. Nine letters and digits, because Mistral refuses any other.
     pub(crate) fn hear(&mut self, mut reply: Reply) -> Reply {
         self.turns += 1;
         self.usage += reply.usage;
         for (number, call) in reply.calls.iter_mut().enumerate() {
-            call.id = format!("call_{}_{number}", self.turns);
+            call.id = format!("call{:03}{number:02}", self.turns);
         }
         self.messages.push(Message::Assistant {
             text: reply.text.clone(),
@@ -108,6 +108,7 @@ mod tests {
             id: "same".into(),
             name: "search".into(),
             arguments: "{}".into(),
+            extra: None,
         };
         let mut conversation = Conversation::new("a", "Do it.", &json!({}));
         let heard = conversation.hear(Reply {
@@ -115,6 +116,10 @@ mod tests {
             ..Reply::default()
         });
         assert_ne!(heard.calls[0].id, heard.calls[1].id);
+        for call in heard.calls {
+            let plain = call.id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+            assert!(plain && call.id.len() == 9, "{}", call.id);
+        }
         assert_eq!(conversation.turns, 1);
     }
 }

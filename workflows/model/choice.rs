@@ -209,9 +209,12 @@ pub fn read(text: &str, doubts: &[Doubt]) -> Result<BTreeMap<u32, Choice>, Strin
 }
 
 /// The JSON of an answer: all of it, or what stands in the one block of code around it. Models that
-/// are given no form often put it there.
+/// are given no form often put it there. What a model has thought aloud before is left out: some endpoints
+/// do not take it out of the text.
 pub(crate) fn json_in(text: &str) -> &str {
-    let text = text.trim();
+    let thought = text.trim_start().strip_prefix("<think>");
+    let said = thought.and_then(|rest| rest.split_once("</think>"));
+    let text = said.map_or(text, |(_, said)| said).trim();
     let inside = text
         .strip_prefix("```json")
         .or_else(|| text.strip_prefix("```"))
@@ -322,6 +325,11 @@ mod tests {
             [None, Some(0)]
         );
         assert_eq!(candidates(&format!("```\n{json}```")), [None, Some(0)]);
+        let thought = r#"<think>{"rows": []} would be wrong.</think>"#;
+        assert_eq!(
+            candidates(&format!("{thought}\n```json\n{json}\n```")),
+            [None, Some(0)]
+        );
         for no_answer in [
             "",
             "I think it is the first one.",
@@ -329,6 +337,7 @@ mod tests {
             "null",
             r#"{"row":3}"#,
             "```json",
+            r#"<think>{"rows":[]}"#,
         ] {
             assert!(read(no_answer, &doubts()).is_err(), "{no_answer:?}");
         }

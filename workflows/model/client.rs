@@ -109,7 +109,7 @@ impl Endpoint {
     ) -> Result<Reply, UpstreamError> {
         let mut stream = loop {
             let unknown = self.unknown();
-            let request = request(&self.name, ask, &unknown);
+            let request = request(&self.name, ask, &unknown)?;
             let chat = self.client.chat();
             match chat.create_stream_byot::<_, Value>(request).await {
                 Ok(stream) => break stream,
@@ -220,8 +220,30 @@ fn in_our_words(error: &OpenAIError) -> UpstreamError {
     UpstreamError::new(code, message)
 }
 
+/// The request as JSON, with what the endpoint gave its calls to have back: the published form has no place
+/// for that.
+fn request(name: &str, ask: &Ask, unknown: &[Without]) -> Result<Value, UpstreamError> {
+    let request = serde_json::to_value(published(name, ask, unknown));
+    let mut request = request.map_err(|_| {
+        let words = "the request to the model could not be made";
+        UpstreamError::new(ErrorCode::Internal, words)
+    })?;
+    for (place, message) in ask.messages.iter().enumerate() {
+        let Message::Assistant { calls, .. } = message else {
+            continue;
+        };
+        for (number, call) in calls.iter().enumerate() {
+            let said = request.pointer_mut(&format!("/messages/{place}/tool_calls/{number}"));
+            if let (Some(Value::Object(said)), Some(extra)) = (said, &call.extra) {
+                said.insert("extra_content".to_owned(), extra.clone());
+            }
+        }
+    }
+    Ok(request)
+}
+
 /// The request, without what the endpoint does not know.
-fn request(name: &str, ask: &Ask, unknown: &[Without]) -> CreateChatCompletionRequest {
+fn published(name: &str, ask: &Ask, unknown: &[Without]) -> CreateChatCompletionRequest {
     let knows = |part| !unknown.contains(&part);
     let tools: Vec<ChatCompletionTools> = ask
         .tools
@@ -354,7 +376,7 @@ mod tests {
     #[test]
     fn what_an_endpoint_does_not_know_is_left_out() {
         let ask = super::super::choice::question(&[]);
-        let whole = serde_json::to_value(request("m", &ask, &[])).expect("JSON");
+        let whole = request("m", &ask, &[]).expect("JSON");
         assert_eq!(whole["response_format"]["json_schema"]["strict"], true);
         assert_eq!(whole["stream_options"]["include_usage"], true);
         let all = [
@@ -362,7 +384,7 @@ mod tests {
             Without::UsageInStream,
             Without::CompletionTokens,
         ];
-        let least = serde_json::to_value(request("m", &ask, &all)).expect("JSON");
+        let least = request("m", &ask, &all).expect("JSON");
         assert_eq!(least["max_tokens"], whole["max_completion_tokens"]);
         for part in [
             "response_format",

@@ -2,6 +2,7 @@
 //!
 //! Endpoints differ in what they leave out: ids and places of calls, a finish, the usage. What is missing
 //! is made up for where that is safe; an answer that was cut short is an error, never an answer.
+//! docs/models.md lists the differences; `tests/stories/model_streams.rs` has a stream of each.
 
 use serde_json::Value;
 
@@ -19,6 +20,8 @@ const MOST_CALLS: usize = 16;
 const LONGEST_ARGUMENTS: usize = 32 * 1024;
 /// Bytes of an id or a name that an endpoint gives a call.
 const LONGEST_NAME: usize = 128;
+/// Bytes of what an endpoint wants back with a call.
+const LONGEST_EXTRA: usize = 16 * 1024;
 /// Tokens that one answer is believed to have cost.
 const MOST_TOKENS: u64 = 10_000_000;
 
@@ -30,6 +33,8 @@ pub struct Pieces {
     calls: Vec<Part>,
     usage: Option<(u64, u64)>,
     finish: Option<String>,
+    /// Whether the last piece was the one that only tells the usage.
+    counted: bool,
 }
 
 /// A call that is not complete yet.
@@ -40,6 +45,7 @@ struct Part {
     id: String,
     name: String,
     arguments: String,
+    extra: Option<Value>,
 }
 
 impl Pieces {
@@ -63,7 +69,8 @@ impl Pieces {
                 ),
             ));
         }
-        if let Some(usage) = piece.get("usage").filter(|usage| usage.is_object()) {
+        let usage = piece.get("usage").filter(|usage| usage.is_object());
+        if let Some(usage) = usage {
             let count = |name: &str| {
                 let tokens = usage.get(name).and_then(Value::as_u64);
                 tokens.unwrap_or_default().min(MOST_TOKENS)
@@ -72,8 +79,10 @@ impl Pieces {
         }
         let choices = piece.get("choices").and_then(Value::as_array);
         let Some(choice) = choices.and_then(|choices| choices.first()) else {
+            self.counted = choices.is_some() && usage.is_some();
             return Ok(());
         };
+        self.counted = false;
         if let Some(finish) = choice.get("finish_reason").and_then(Value::as_str) {
             self.finish = Some(clean(finish));
         }
@@ -81,9 +90,16 @@ impl Pieces {
         let Some(delta) = choice.get("delta").or_else(|| choice.get("message")) else {
             return Ok(());
         };
-        let text = |name: &str| delta.get(name).and_then(Value::as_str).unwrap_or_default();
-        self.text.push_str(text("content"));
-        self.refusal.push_str(text("refusal"));
+        match delta.get("content") {
+            // Some give parts; of these only the text is the answer, and not what was thought.
+            Some(Value::Array(parts)) => {
+                let said = |part: &&Value| part.get("type").and_then(Value::as_str) == Some("text");
+                let parts = parts.iter().filter(said);
+                self.text.extend(parts.map(|part| string(part, "text")));
+            }
+            _ => self.text.push_str(string(delta, "content")),
+        }
+        self.refusal.push_str(string(delta, "refusal"));
         if self.text.len() + self.refusal.len() > LONGEST_TEXT {
             return Err(too_long());
         }
@@ -96,10 +112,9 @@ impl Pieces {
 
     fn take_call(&mut self, said: &Value) -> Result<(), UpstreamError> {
         let index = said.get("index").and_then(Value::as_u64);
-        let id = said.get("id").and_then(Value::as_str).unwrap_or_default();
+        let id = string(said, "id");
         let function = said.get("function").unwrap_or(&Value::Null);
-        let name = function.get("name").and_then(Value::as_str);
-        let name = name.unwrap_or_default();
+        let name = string(function, "name");
         let known = match index {
             Some(_) => self.calls.iter().position(|part| part.index == index),
             // Without a place, what has neither a new id nor a name goes on with the last.
@@ -134,6 +149,12 @@ impl Pieces {
             Some(whole @ Value::Object(_)) => call.arguments = whole.to_string(),
             _ => {}
         }
+        if let Some(extra @ Value::Object(_)) = said.get("extra_content") {
+            if extra.to_string().len() > LONGEST_EXTRA {
+                return Err(too_long());
+            }
+            call.extra = Some(extra.clone());
+        }
         let too_long_name = call.id.len().max(call.name.len()) > LONGEST_NAME;
         match too_long_name || call.arguments.len() > LONGEST_ARGUMENTS {
             true => Err(too_long()),
@@ -149,6 +170,8 @@ impl Pieces {
     pub fn finish(self, estimate: u64) -> Result<Reply, UpstreamError> {
         let bad = |words: &str| Err(UpstreamError::new(ErrorCode::BadModelAnswer, words));
         match self.finish.as_deref() {
+            // That piece is the last by OpenAI's reference, and some tell no other end.
+            None if self.counted => {}
             None => return bad("the model's answer ended before it was complete"),
             Some("length") => return bad("the model's answer was longer than it may be"),
             Some(_) => {}
@@ -172,6 +195,7 @@ impl Pieces {
                 },
                 name: part.name,
                 arguments: part.arguments,
+                extra: part.extra,
             });
         Ok(Reply {
             text: self.text,
@@ -184,6 +208,11 @@ impl Pieces {
             },
         })
     }
+}
+
+/// The text of this name, or none.
+fn string<'a>(value: &'a Value, name: &str) -> &'a str {
+    value.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
 fn too_long() -> UpstreamError {
@@ -215,14 +244,18 @@ mod tests {
         json!({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})
     }
 
+    fn usage(mut piece: Value) -> Value {
+        piece["usage"] = json!({"prompt_tokens": 12, "completion_tokens": 3});
+        piece
+    }
+
     #[test]
     fn text_is_put_together_and_counted() {
-        let usage = json!({"choices": [], "usage": {"prompt_tokens": 12, "completion_tokens": 3}});
         let reply = read(&[
             delta(json!({"role": "assistant", "content": "Hal"})),
             delta(json!({"content": "lo"})),
             end("stop"),
-            usage,
+            usage(json!({"choices": []})),
         ]);
         let reply = reply.expect("an answer");
         assert_eq!((reply.text.as_str(), reply.usage.tokens()), ("Hallo", 15));
@@ -241,6 +274,13 @@ mod tests {
             vec![delta(json!({"content": "x"})), end("length")],
             vec![end("stop")],
             vec![],
+            // Usage beside a choice, or before one, is no end.
+            vec![usage(delta(json!({"content": "x"})))],
+            vec![
+                usage(json!({"choices": []})),
+                delta(json!({"content": "x"})),
+            ],
+            vec![delta(json!({"content": "x"})), usage(json!({}))],
         ] {
             let error = read(&pieces).expect_err("no answer");
             assert_eq!(error.code, ErrorCode::BadModelAnswer, "{pieces:?}");
@@ -309,6 +349,22 @@ mod tests {
                 .collect();
             assert_eq!(told, [("a", "search", "{}"), ("b", "score", "{\"x\":1}")]);
         }
+    }
+
+    #[test]
+    fn what_an_endpoint_wants_back_with_a_call_is_kept_and_bounded() {
+        let call = |signature: String| {
+            let extra = json!({"google": {"thought_signature": signature}});
+            delta(
+                json!({"tool_calls": [{"id": "a", "function": {"name": "search",
+                "arguments": "{}"}, "extra_content": extra}]}),
+            )
+        };
+        let reply = read(&[call("c2ln".to_owned()), end("stop")]).expect("an answer");
+        let extra = json!({"google": {"thought_signature": "c2ln"}});
+        assert_eq!(reply.calls[0].extra.as_ref(), Some(&extra));
+        let error = read(&[call("x".repeat(LONGEST_EXTRA)), end("stop")]).expect_err("too long");
+        assert_eq!(error.code, ErrorCode::BadModelAnswer);
     }
 
     #[test]

@@ -59,10 +59,7 @@ impl Message {
         match self {
             Self::System { text } | Self::User { text } | Self::Tool { text, .. } => text.len(),
             Self::Assistant { text, calls } => {
-                let calls = calls
-                    .iter()
-                    .map(|call| call.name.len() + call.arguments.len());
-                text.len() + calls.sum::<usize>()
+                text.len() + calls.iter().map(ToolCall::length).sum::<usize>()
             }
         }
     }
@@ -77,6 +74,18 @@ pub struct ToolCall {
     pub name: String,
     /// Its arguments: meant to be JSON, and not to be trusted to be.
     pub arguments: String,
+    /// What the endpoint wants back with the call (`extra_content`), as it gave it. Gemini's models sign
+    /// what they thought, and refuse a conversation whose calls have lost their signature.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extra: Option<Value>,
+}
+
+impl ToolCall {
+    /// Its length in bytes.
+    fn length(&self) -> usize {
+        let extra = self.extra.as_ref().map(|extra| extra.to_string().len());
+        self.name.len() + self.arguments.len() + extra.unwrap_or_default()
+    }
 }
 
 /// A tool as the model is told of it.

@@ -146,6 +146,7 @@ mod tests {
             id: format!("call_{number}_0"),
             name: "search".to_owned(),
             arguments: "{}".to_owned(),
+            extra: None,
         };
         let call_id = call.id.clone();
         [
