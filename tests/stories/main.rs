@@ -42,6 +42,7 @@ mod previews;
 mod protocol;
 mod python_client;
 mod rate_limit;
+mod refused_ends;
 mod reviews;
 mod scaling;
 mod schedules;

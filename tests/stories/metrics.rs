@@ -43,7 +43,7 @@ const HOLD_MS: u32 = 4_000;
 
 impl World {
     /// Where the last process that was asked to serves its page, once it does.
-    async fn page_address(&self, pages: usize) -> String {
+    pub(crate) async fn page_address(&self, pages: usize) -> String {
         let told = || {
             let log = std::fs::read_to_string(self.log()).unwrap_or_default();
             let lines = log.lines().filter(|line| line.contains("metrics at http"));
@@ -73,7 +73,8 @@ async fn page(url: &str) -> String {
     answer.text().await.unwrap()
 }
 
-async fn read(url: &str) -> Samples {
+/// What is on the page now.
+pub(crate) async fn read(url: &str) -> Samples {
     Samples::read(&page(url).await)
 }
 
