@@ -12,7 +12,10 @@ use temporalio_common::envconfig::{
     load_client_config_profile,
 };
 
-use super::{CONNECT_PATIENCE, EngineOptions, Parts, error::EngineError, namespace::Namespace};
+use super::{
+    CONNECT_PATIENCE, EngineOptions, Parts, error::EngineError, namespace::Namespace,
+    plain_on_loopback,
+};
 
 /// The namespace when the settings name none; Temporal's own default.
 const DEFAULT_NAMESPACE: &str = "default";
@@ -82,6 +85,7 @@ pub(super) async fn connect(
     connection.identity.clone_from(&options.identity);
     connection.connect_timeout = Some(CONNECT_PATIENCE);
     connection.metrics_meter.clone_from(&options.meter);
+    plain_on_loopback(&mut connection);
     let address = connection.target.to_string();
     tracing::info!(address, namespace, "connecting to the Temporal server");
 

@@ -17,7 +17,7 @@ use super::{
     error::EngineError,
     files::{EngineFiles, Phase, unix_ms},
     namespace::Namespace,
-    process, server,
+    plain_on_loopback, process, server,
 };
 use crate::home::Home;
 
@@ -101,11 +101,12 @@ async fn open(options: &EngineOptions, port: u16) -> Result<Parts, EngineError> 
         reason,
     };
     let target = Url::parse(&address).map_err(|error| unreachable(error.to_string()))?;
-    let connection = ConnectionOptions::new(target)
+    let mut connection = ConnectionOptions::new(target)
         .identity(options.identity.clone())
         .connect_timeout(CONNECT_PATIENCE)
         .maybe_metrics_meter(options.meter.clone())
         .build();
+    plain_on_loopback(&mut connection);
     let connection = Connection::connect(connection)
         .await
         .map_err(|error| unreachable(error.to_string()))?;

@@ -21,9 +21,10 @@ pub mod supervisor;
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
-use temporalio_client::{Client, NamespacedClient};
+use temporalio_client::{Client, ConnectionOptions, GrpcCompression, NamespacedClient};
 use temporalio_common::telemetry::metrics::TemporalMeter;
 use tokio::sync::watch;
+use url::Host;
 
 pub use self::{
     binary::{CLI_VERSION, Source},
@@ -95,6 +96,20 @@ pub enum Health {
     Moved(String),
     /// It does not start, for this reason. Attempts go on.
     Down(String),
+}
+
+/// Turns gzip off towards a server on this machine. The SDK asks for it unless it is told otherwise, and there it
+/// takes a tenth of Segue's time a sync, or more, to spare a wire that there is not (see docs/performance.md).
+fn plain_on_loopback(connection: &mut ConnectionOptions) {
+    let is_loopback = match connection.target.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+        None => false,
+    };
+    if is_loopback {
+        connection.grpc_compression = GrpcCompression::None;
+    }
 }
 
 /// The Temporal service, connected. A managed engine stays up while this value lives.
@@ -197,5 +212,28 @@ impl Engine {
     #[must_use]
     pub fn health(&self) -> watch::Receiver<Health> {
         self.health.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use temporalio_client::Url;
+
+    use super::*;
+
+    #[test]
+    fn only_a_wire_is_worth_compressing_for() {
+        for (address, compression) in [
+            ("http://127.0.0.1:7233", GrpcCompression::None),
+            ("http://localhost:7233", GrpcCompression::None),
+            ("http://[::1]:7233", GrpcCompression::None),
+            ("http://temporal.example.com:7233", GrpcCompression::Gzip),
+            ("http://10.0.0.1:7233", GrpcCompression::Gzip),
+        ] {
+            let target = Url::parse(address).unwrap();
+            let mut connection = ConnectionOptions::new(target).build();
+            plain_on_loopback(&mut connection);
+            assert_eq!(connection.grpc_compression, compression, "{address}");
+        }
     }
 }

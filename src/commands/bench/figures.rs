@@ -98,7 +98,8 @@ impl Figures {
     /// The figures as a table in Markdown, which is readable as it is.
     pub(super) fn table(&self) -> String {
         let has = |value: fn(&Figure) -> Option<f64>| self.all.iter().any(|f| value(f).is_some());
-        let mut columns: Vec<(&str, fn(&Figure) -> String)> = vec![
+        type Cell = fn(&Figure) -> String;
+        let mut columns: Vec<(&str, Cell)> = vec![
             ("part", |figure| figure.part.letter().to_owned()),
             ("what", |figure| figure.what.clone()),
         ];

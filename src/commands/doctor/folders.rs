@@ -46,7 +46,7 @@ fn room(part: &'static str, free: u64, folder: &Path) -> Check {
     let mend = "make room on that disk, or set SEGUE_HOME to a folder on another";
     match free {
         ..TOO_LITTLE => Check::broken(part, finding, mend),
-        ..LITTLE => Check::attention(part, finding, mend),
+        TOO_LITTLE..LITTLE => Check::attention(part, finding, mend),
         _ => Check::ok(part, finding),
     }
 }
