@@ -28,6 +28,19 @@ const SYNCS_OF_AN_OUTAGE: usize = 6;
 /// What Grafana would put in the place of its variable.
 const RATE_INTERVAL: (&str, &str) = ("$__rate_interval", "1m");
 
+/// What alerts ask for by labels that no panel asks for: a label that does not exist would make them silent,
+/// or never silent.
+const ASKED_BY_ALERTS: [&str; 4] = [
+    "temporal_num_pollers{poller_type=\"workflow_task\"}",
+    "temporal_workflow_failure_total{workflow_type=\"MusicSync\", error_type=\"no_match\"}",
+    "temporal_request_failure{status_code=\"NOT_FOUND\"}",
+    "tool:mcp_tool_duration_seconds:p95_5m{tool=\"get_health\"}",
+];
+
+/// The alerts that a process which is there and well does not raise.
+const OF_PROCESSES: &str =
+    "ALERTS{alertname=~\"SegueDown|SegueNoWorker|SegueNoFreeSlots|SegueWorkflowTaskFailures\"}";
+
 /// The page of metrics that a process says it has, in its log.
 async fn page_of(log: &Path) -> SocketAddr {
     const SAYS: &str = "metrics at http://";
@@ -83,14 +96,28 @@ async fn every_query_of_the_dashboard_and_every_rule_gives_data_under_load() {
         }
     }
     problems.extend(rules_that_fail(&prometheus).await);
+    for query in ASKED_BY_ALERTS {
+        let series = prometheus.series(query).await;
+        problems.extend(missing(&json!("alerts"), query, "", &series));
+    }
     for (page, query) in queries_of_runbooks() {
         // What is well has no failures to show: here it is enough that the query is one.
         let answer = prometheus.get("query", &[("query", &query)]).await;
         assert!(answer["result"].is_array(), "{page}: {query}");
     }
     assert!(problems.is_empty(), "{}", problems.join("\n"));
+
+    // What is not wrong is not told, and what is then, is.
+    let told = prometheus.get("query", &[("query", OF_PROCESSES)]).await;
+    assert_eq!(told["result"], json!([]));
     worker.kill().await.unwrap();
     server.kill().await.unwrap();
+    until("the alerts know that nobody is there", async || {
+        let told = prometheus.get("query", &[("query", OF_PROCESSES)]).await;
+        let told = told["result"].to_string();
+        told.contains("\"SegueDown\"") && told.contains("\"SegueNoWorker\"")
+    })
+    .await;
 }
 
 /// What happens to songs: they are found or not, added, cancelled, refused, kept, and done by agents.
@@ -136,6 +163,7 @@ async fn load(world: &World, server: &Server, model: &ScriptedModel, round: usiz
     let view = sync(by_agents).await;
     assert_eq!(view["success"], true, "{view:#}");
 
+    server.call("get_health", json!({})).await.unwrap();
     let unknown = format!("sync-{round:032x}");
     let view = server.call("get_sync_progress", json!({"sync_id": unknown}));
     view.await.expect_err("there is no such sync");
@@ -154,10 +182,11 @@ async fn break_circuit(world: &World, server: &Server, prometheus: &Prometheus) 
         waiting.push(start(server, song(CLOCKS, world.empty())).await);
     }
     until("a circuit is seen open", async || {
-        let open = prometheus.series("circuit_breaker_state{group=\"search\"} == 2");
+        let open = prometheus.series("group:circuit_breaker_state:max{group=\"search\"} > 0");
         !open.await.is_empty()
     })
     .await;
+    tokio::time::sleep(SOME_LOOKS).await;
     world.lift_faults().await;
     server.call("reset_circuit", json!({})).await.unwrap();
     for id in waiting {

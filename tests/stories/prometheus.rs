@@ -251,7 +251,7 @@ impl Prometheus {
             ("query", query),
             ("start", &start.to_string()),
             ("end", &now.to_string()),
-            ("step", "2"),
+            ("step", INTERVAL),
         ];
         let answer = self.get("query_range", &parameters).await;
         let series = answer["result"].as_array().unwrap().iter();
