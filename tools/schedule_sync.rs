@@ -36,8 +36,10 @@ pub(crate) const MOST_REMOVALS: u32 = 10_000;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Params {
-    /// A name by which the user recognises it, such as "Archive of Discover Weekly".
-    pub name: String,
+    /// A name by which the user recognises it, such as "Archive of Discover Weekly". Default: what it
+    /// does, in a few words.
+    #[serde(default)]
+    pub name: Option<String>,
     /// The absolute path of a file that another program exports, inside a folder that import_folders of
     /// the configuration allows: each run reads it anew. Or give source_playlist or dead_letters.
     #[serde(default)]
@@ -164,12 +166,38 @@ pub(crate) fn checked(
         catch_up_seconds: params.catch_up_seconds,
         overlap: params.overlap,
     };
+    let when = when.checked(None)?;
+    let work = work(&params, match_threshold, review)?;
     Ok(ScheduleInput {
         user_id: user_id.to_owned(),
-        name: text::required("name", &params.name, LONGEST_NAME)?,
-        when: when.checked(None)?,
-        work: work(&params, match_threshold, review)?,
+        name: match &params.name {
+            Some(given) => text::required("name", given, LONGEST_NAME)?,
+            None => name_of(&work),
+        },
+        when,
+        work,
     })
+}
+
+/// What a schedule is called that nobody gave a name.
+fn name_of(work: &Work) -> String {
+    let Work::Sync(batch) = work else {
+        return "Retry of dead-lettered syncs".to_owned();
+    };
+    let from = match &batch.source {
+        Source::Playlist(playlist) => playlist.as_str().to_owned(),
+        Source::File(file) => file_name(&file.path).to_owned(),
+    };
+    let verb = match batch.removals {
+        Some(_) => "Mirror",
+        None => "Archive",
+    };
+    let name = format!("{verb} of {from} in {}", batch.target.as_str());
+    name.chars().take(LONGEST_NAME).collect()
+}
+
+fn file_name(path: &str) -> &str {
+    path.rsplit(['/', '\\']).next().unwrap_or(path)
 }
 
 fn work(params: &Params, match_threshold: f64, review: ReviewTerms) -> Result<Work, ToolError> {
@@ -298,6 +326,34 @@ mod tests {
         }
         let params = serde_json::from_value(call).expect("parameters");
         checked(params, "local", 0.85, ReviewTerms::default())
+    }
+
+    #[test]
+    fn a_schedule_without_a_name_is_called_by_what_it_does() {
+        for (name, call) in [
+            (
+                "Archive of Discover Weekly in Every week",
+                json!({"source_playlist": "Discover Weekly", "create_playlist": "Every week"}),
+            ),
+            (
+                "Mirror of Mix in Copy",
+                json!({"source_playlist": "Mix", "playlist": "Copy", "remove_gone": true}),
+            ),
+            (
+                "Archive of songs.csv in Copy",
+                json!({"file": "/music/songs.csv", "playlist": "Copy"}),
+            ),
+            (
+                "Retry of dead-lettered syncs",
+                json!({"dead_letters": true}),
+            ),
+        ] {
+            let mut call = call;
+            call["cron"] = json!("@weekly");
+            let params = serde_json::from_value(call).expect("parameters");
+            let named = checked(params, "local", 0.85, ReviewTerms::default());
+            assert_eq!(named.expect("accepted").name, name);
+        }
     }
 
     #[test]
