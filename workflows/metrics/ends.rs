@@ -13,40 +13,25 @@ use std::{
 };
 
 use async_trait::async_trait;
-use serde::{Deserialize, de::IgnoredAny};
-use temporalio_common::protos::{
-    coresdk::{
-        workflow_activation::{
-            WorkflowActivation, remove_from_cache::EvictionReason, workflow_activation_job::Variant,
-        },
-        workflow_commands::workflow_command::Variant as Command,
-        workflow_completion::{WorkflowActivationCompletion, workflow_activation_completion},
+use temporalio_common::protos::coresdk::{
+    workflow_activation::{
+        WorkflowActivation, remove_from_cache::EvictionReason, workflow_activation_job::Variant,
     },
-    temporal::api::{
-        common::v1::Payload,
-        failure::v1::{Failure, failure::FailureInfo},
-    },
+    workflow_commands::workflow_command::Variant as Command,
+    workflow_completion::{WorkflowActivationCompletion, workflow_activation_completion},
 };
 use temporalio_sdk::interceptors::WorkerInterceptor;
 
-use super::{Metrics, Status, UNKNOWN};
-use crate::{
-    error::{ErrorCode, SyncError},
-    matching::MatchMethod,
+use super::{
+    Metrics, Status,
+    outcome::{End, How, INCOMPLETE, NO_MATCH, NO_METHOD, SYNC},
 };
+use crate::{error::ErrorCode, matching::MatchMethod};
 
-/// The workflow that is a sync of one song.
-const SYNC: &str = "MusicSync";
 /// The workflow that is a sync of many.
 const BATCH: &str = "BatchSync";
 /// The workflow that is the agents' part of one.
 const AGENTS: [&str; 2] = ["AgentSync", "SimpleAgentSync"];
-/// The label of a success that no match led to.
-const NO_METHOD: &str = "none";
-/// The label of a sync that found no match: a result, and no fault.
-const NO_MATCH: &str = "no_match";
-/// The label of what came to its end, and left something out.
-const INCOMPLETE: &str = "incomplete";
 
 /// Counts the ends of the workflows of a worker.
 pub(crate) struct Ends {
@@ -63,35 +48,6 @@ struct Run {
     now: Option<SystemTime>,
     replaying: bool,
     end: Option<End>,
-}
-
-/// An end that was proposed.
-#[derive(Debug, Clone, PartialEq)]
-struct End {
-    how: How,
-    /// The time that it took, where the workflow says so: over all its runs.
-    seconds: Option<f64>,
-    /// It is kept by a dead letter.
-    dead_lettered: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum How {
-    Success { method: &'static str },
-    Failure { error: &'static str },
-    Cancelled,
-}
-
-/// What results and the details of failures say, where they say it.
-#[derive(Debug, Default, Deserialize)]
-struct Told {
-    success: Option<bool>,
-    match_method: Option<MatchMethod>,
-    execution_time_seconds: Option<f64>,
-    error: Option<SyncError>,
-    dead_letter: Option<IgnoredAny>,
-    /// In the failure of a batch.
-    outcome: Option<Box<Told>>,
 }
 
 impl Ends {
@@ -262,112 +218,20 @@ impl Run {
     }
 }
 
-impl End {
-    /// The end that a command of such a workflow proposes; none if the workflow goes on.
-    fn of(command: &Command, workflow_type: &str) -> Option<Self> {
-        let (how, told) = match command {
-            Command::CompleteWorkflowExecution(completed) => {
-                let told = Told::of(completed.result.as_ref());
-                let how = match (told.success, &told.error) {
-                    (Some(false), Some(error)) => How::Failure {
-                        error: error.code.as_str(),
-                    },
-                    (Some(false), None) if workflow_type == SYNC => {
-                        How::Failure { error: NO_MATCH }
-                    }
-                    (Some(false), None) => How::Failure { error: INCOMPLETE },
-                    _ => How::Success {
-                        method: told.match_method.map_or(NO_METHOD, MatchMethod::as_str),
-                    },
-                };
-                (how, told)
-            }
-            Command::FailWorkflowExecution(failed) => {
-                let (error, details) = failed.failure.as_ref().map_or((UNKNOWN, None), read);
-                (How::Failure { error }, Told::of(details))
-            }
-            Command::CancelWorkflowExecution(cancelled) => {
-                let details = cancelled.details.as_ref();
-                let first = details.and_then(|details| details.payloads.first());
-                (How::Cancelled, Told::of(first))
-            }
-            _ => return None,
-        };
-        let outcome = told.outcome.as_deref().unwrap_or(&told);
-        Some(Self {
-            how,
-            seconds: outcome.execution_time_seconds,
-            dead_lettered: told.dead_letter.is_some(),
-        })
-    }
-
-    fn time(&self) -> Option<Duration> {
-        Duration::try_from_secs_f64(self.seconds?).ok()
-    }
-}
-
-/// The stable code of a failure, and its details.
-fn read(failure: &Failure) -> (&'static str, Option<&Payload>) {
-    let Some(FailureInfo::ApplicationFailureInfo(info)) = &failure.failure_info else {
-        return (UNKNOWN, None);
-    };
-    let code = ErrorCode::parse(&info.r#type).map_or(UNKNOWN, ErrorCode::as_str);
-    let details = info.details.as_ref();
-    (code, details.and_then(|details| details.payloads.first()))
-}
-
-impl Told {
-    /// What this payload says; nothing, if it says none of this.
-    fn of(payload: Option<&Payload>) -> Self {
-        let told = payload.and_then(|payload| serde_json::from_slice(&payload.data).ok());
-        told.unwrap_or_default()
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
-    use temporalio_common::protos::{
-        coresdk::{
-            workflow_activation::{InitializeWorkflow, RemoveFromCache, WorkflowActivationJob},
-            workflow_commands::{
-                CancelWorkflowExecution, CompleteWorkflowExecution, ContinueAsNewWorkflowExecution,
-                FailWorkflowExecution, QueryResult, WorkflowCommand,
-            },
-            workflow_completion::Success,
+    use temporalio_common::protos::coresdk::{
+        workflow_activation::{InitializeWorkflow, RemoveFromCache, WorkflowActivationJob},
+        workflow_commands::{
+            CompleteWorkflowExecution, ContinueAsNewWorkflowExecution, QueryResult, WorkflowCommand,
         },
-        temporal::api::{common::v1::Payloads, failure::v1::ApplicationFailureInfo},
+        workflow_completion::Success,
     };
 
     use super::*;
 
-    fn payload(value: &Value) -> Payload {
-        Payload {
-            data: value.to_string().into_bytes(),
-            ..Payload::default()
-        }
-    }
-
-    fn completed(result: &Value) -> Command {
-        Command::CompleteWorkflowExecution(CompleteWorkflowExecution {
-            result: Some(payload(result)),
-        })
-    }
-
-    fn failed(code: &str, details: &Value) -> Command {
-        let info = ApplicationFailureInfo {
-            r#type: code.to_owned(),
-            details: Some(Payloads {
-                payloads: vec![payload(details)],
-            }),
-            ..ApplicationFailureInfo::default()
-        };
-        Command::FailWorkflowExecution(FailWorkflowExecution {
-            failure: Some(Failure {
-                failure_info: Some(FailureInfo::ApplicationFailureInfo(info)),
-                ..Failure::default()
-            }),
-        })
+    fn completed() -> Command {
+        Command::CompleteWorkflowExecution(CompleteWorkflowExecution::default())
     }
 
     fn activation(job: Variant, is_replaying: bool) -> WorkflowActivation {
@@ -419,10 +283,7 @@ mod tests {
     fn an_end_is_counted_once_the_engine_has_taken_it() {
         let ends = Ends::new(Metrics::off());
         begun(&ends, false);
-        proposed(
-            &ends,
-            completed(&json!({"success": true, "match_method": "isrc"})),
-        );
+        proposed(&ends, completed());
         // A signal came in between.
         assert_eq!(removed(&ends, EvictionReason::UnhandledCommand), None);
         begun(&ends, true);
@@ -431,13 +292,10 @@ mod tests {
             ..WorkflowActivation::default()
         };
         assert!(ends.step(&live).is_none());
-        proposed(
-            &ends,
-            completed(&json!({"success": true, "match_method": "isrc"})),
-        );
+        proposed(&ends, completed());
         proposed(&ends, Command::RespondToQuery(QueryResult::default()));
         let how = removed(&ends, EvictionReason::WorkflowExecutionEnding);
-        assert_eq!(how, Some(How::Success { method: "isrc" }));
+        assert_eq!(how, Some(How::Success { method: NO_METHOD }));
         assert_eq!(
             removed(&ends, EvictionReason::WorkflowExecutionEnding),
             None
@@ -449,7 +307,7 @@ mod tests {
     fn what_is_replayed_was_counted_before() {
         let ends = Ends::new(Metrics::off());
         begun(&ends, true);
-        proposed(&ends, completed(&json!(null)));
+        proposed(&ends, completed());
         assert_eq!(
             removed(&ends, EvictionReason::WorkflowExecutionEnding),
             None
@@ -466,77 +324,5 @@ mod tests {
             removed(&ends, EvictionReason::WorkflowExecutionEnding),
             None
         );
-    }
-
-    #[test]
-    fn how_it_ended_is_read_from_what_it_says() {
-        let rate_limited = SyncError::new(ErrorCode::RateLimited, "later");
-        let letter = json!({"error": rate_limited, "dead_letter": "letter-1"});
-        let failure = |error| How::Failure { error };
-        let none = How::Success { method: "none" };
-        for (command, workflow_type, how, dead_lettered) in [
-            (
-                completed(&json!({"success": false})),
-                SYNC,
-                failure("no_match"),
-                false,
-            ),
-            (
-                completed(&json!({"success": false})),
-                "BatchSync",
-                failure("incomplete"),
-                false,
-            ),
-            (
-                completed(&json!({"success": false, "error": rate_limited})),
-                "ScheduledSync",
-                failure("rate_limited"),
-                false,
-            ),
-            (
-                completed(&json!({"success": "of sorts"})),
-                "Other",
-                none,
-                false,
-            ),
-            (completed(&json!(["success"])), "Other", none, false),
-            (
-                failed("rate_limited", &letter),
-                SYNC,
-                failure("rate_limited"),
-                true,
-            ),
-            (
-                failed("My playlist", &json!({})),
-                SYNC,
-                failure("unknown"),
-                false,
-            ),
-            (
-                Command::CancelWorkflowExecution(CancelWorkflowExecution::default()),
-                SYNC,
-                How::Cancelled,
-                false,
-            ),
-        ] {
-            let end = End::of(&command, workflow_type).expect("an end");
-            assert_eq!(
-                (end.how, end.dead_lettered),
-                (how, dead_lettered),
-                "{command:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn the_time_of_a_batch_is_that_of_all_its_runs() {
-        let outcome = json!({"success": true, "execution_time_seconds": 90.5});
-        let failure = json!({"outcome": outcome});
-        for command in [completed(&outcome), failed("internal", &failure)] {
-            let end = End::of(&command, "BatchSync").expect("an end");
-            assert_eq!(end.time(), Some(Duration::from_millis(90_500)));
-        }
-        let absurd = completed(&json!({"execution_time_seconds": -1.0}));
-        assert_eq!(End::of(&absurd, SYNC).and_then(|end| end.time()), None);
     }
 }

@@ -12,6 +12,7 @@ mod attempts;
 mod backlog;
 mod ends;
 mod instruments;
+mod outcome;
 
 use std::{fmt, sync::Arc, time::Duration};
 
