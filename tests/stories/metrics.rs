@@ -354,6 +354,35 @@ async fn nothing_of_the_users_is_on_the_page() {
     server.end().await.unwrap();
 }
 
+#[tokio::test]
+async fn a_circuit_is_seen_to_open_and_to_close() {
+    let world = World::new().await;
+    let launch = world.launch().with("SEGUE_METRICS", "0");
+    let server = Server::start(&launch).await.unwrap();
+    let url = world.page_address(1).await;
+    let state = async |group: &str| {
+        let page = read(&url).await;
+        page.sum("circuit_breaker_state", &[("group", group)])
+    };
+    assert_eq!(state("search").await, 0.0);
+    world
+        .fault(json!({"endpoint": "search", "count": 0, "status": 503}))
+        .await;
+    let id = crate::support::start(&server, song(CLOCKS, world.empty())).await;
+    until("it opens", async || state("search").await == 2.0).await;
+    assert_eq!(state("playlist").await, 0.0);
+    world.lift_faults().await;
+    let view = crate::support::ended(&server, &id).await;
+    assert_eq!(view["success"], true, "{view:#}");
+    until("it closes", async || state("search").await == 0.0).await;
+    let failed = |request: &&LoggedRequest| request.status == Some(503);
+    let failed = world.asked("search").iter().filter(failed).count() as u64;
+    let page = read(&url).await;
+    let failures = page.by("circuit_breaker_failures_total", "group");
+    assert_eq!(failures, numbers([("search", failed)]));
+    server.end().await.unwrap();
+}
+
 /// The ports that a process listens at.
 #[cfg(target_os = "linux")]
 fn listens_at(process: u32) -> Vec<u16> {
