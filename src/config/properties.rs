@@ -57,12 +57,13 @@ fn right() -> impl Strategy<Value = Table> {
         text("log", "warn|info,rmcp=off"),
         text("log_format", "json|text"),
         text("token_store", "auto|file"),
+        text("metrics", "[1-9][0-9]{0,3}|127[.]0[.]0[.]1:[1-9][0-9]{0,3}"),
         option::of(
             (0.0..=1.0).prop_map(|share| ("match_threshold".to_owned(), Value::from(share))),
         ),
     );
-    entries.prop_map(|(a, b, c, d, e, f, g, h)| {
-        [a, b, c, d, e, f, g, h].into_iter().flatten().collect()
+    entries.prop_map(|(a, b, c, d, e, f, g, h, i)| {
+        [a, b, c, d, e, f, g, h, i].into_iter().flatten().collect()
     })
 }
 
@@ -72,6 +73,7 @@ fn is_right(config: &Config) -> bool {
         && !config.user.trim().is_empty()
         && config.user.len() <= 255
         && !config.upstream_label().is_empty()
+        && config.metrics_address().is_ok()
 }
 
 fn read_file(file: &str) -> anyhow::Result<Config> {
