@@ -150,7 +150,8 @@ fn not_read(error: FileError) -> ToolError {
 fn refused(field: &'static str, error: &ImportError) -> ToolError {
     ToolError {
         message: error.to_string(),
-        next_step: "Nothing was started: mend the export, or name another, and call again.".to_owned(),
+        next_step: "Nothing was started: mend the export, or name another, and call again."
+            .to_owned(),
         ..ToolError::invalid(field, "", "")
     }
 }
