@@ -1,5 +1,6 @@
 //! A comparison of the pipeline with agents, as its reader sees it.
 
+use jiff::Timestamp;
 use segue_workflows::{
     comparison::Comparison, names, strategy_comparison::StrategyComparison, sync::SyncStatus,
 };
@@ -12,6 +13,18 @@ use crate::{
     error::ToolError,
     view::{self, SyncView},
 };
+
+/// What to do about a comparison that came to no end.
+const AGAIN: &str = "Mend what the message says, and start it again with compare_strategies.";
+
+/// One that the engine ended.
+fn broken(view: SyncView, message: String) -> SyncView {
+    SyncView {
+        next_step: Some(AGAIN.to_owned()),
+        comparison: Some(Comparison::of(&[], &[], None, Timestamp::now())),
+        ..view::broken(view, message)
+    }
+}
 
 /// Whether this is a comparison.
 pub(crate) fn is_comparison(described: &WorkflowExecutionDescription) -> bool {
@@ -26,7 +39,11 @@ pub(crate) async fn read(
 ) -> Result<SyncView, ToolError> {
     match described.status() {
         EngineStatus::Running | EngineStatus::Paused => Ok(running(view, described)),
-        _ => ended(client, view).await,
+        _ => {
+            let ended_at = described.close_time();
+            let ended_at = ended_at.and_then(|at| Timestamp::try_from(at).ok());
+            ended(client, view, ended_at).await
+        }
     }
 }
 
@@ -45,18 +62,30 @@ fn running(mut view: SyncView, described: &WorkflowExecutionDescription) -> Sync
         view.next_step = view::next_step(view.status);
     } else {
         view.message = match &told {
-            Some(told) => format!("{} of {} songs are compared.", told.compared, told.songs),
-            None => "The comparison has begun.".to_owned(),
+            Some(told) if told.compared > 0 => {
+                format!("{} of {} songs are compared.", told.compared, told.songs)
+            }
+            _ => "The comparison has begun.".to_owned(),
         };
     }
-    if let Some(told) = &told {
-        (view.steps_completed, view.steps_total) = (told.compared, told.songs);
-    }
-    view.comparison = told;
+    // The workflow shows how far it is as its first act; until then there is nothing.
+    let told = told.unwrap_or_else(|| Comparison::of(&[], &[], None, Timestamp::now()));
+    (view.steps_completed, view.steps_total) = (told.compared, told.songs);
+    view.elapsed_seconds = since(told.started_at, Timestamp::now());
+    view.comparison = Some(told);
     view
 }
 
-async fn ended(client: &Client, mut view: SyncView) -> Result<SyncView, ToolError> {
+/// Seconds from one time to another, to the millisecond.
+fn since(from: Timestamp, until: Timestamp) -> f64 {
+    until.duration_since(from).as_millis() as f64 / 1000.0
+}
+
+async fn ended(
+    client: &Client,
+    mut view: SyncView,
+    ended_at: Option<Timestamp>,
+) -> Result<SyncView, ToolError> {
     let handle = client.get_workflow_handle::<StrategyComparison>(&view.sync_id);
     let unreadable = |error: &dyn std::fmt::Display| {
         ToolError::engine_failed("read the comparison's result", error)
@@ -70,15 +99,18 @@ async fn ended(client: &Client, mut view: SyncView) -> Result<SyncView, ToolErro
                 .map_err(|error| unreadable(&error))?,
         ),
         Err(WorkflowGetResultError::Failed(failure)) => {
-            return Ok(view::broken(view, failure.failure().message.clone()));
+            return Ok(broken(view, failure.failure().message.clone()));
         }
         Err(
             error @ (WorkflowGetResultError::Terminated { .. } | WorkflowGetResultError::TimedOut),
-        ) => return Ok(view::broken(view, error.to_string())),
+        ) => return Ok(broken(view, error.to_string())),
         Err(error) => return Err(unreadable(&error)),
     };
     view.status = status;
     view.success = Some(status == SyncStatus::Completed && told.stopped_by.is_none());
+    if let Some(ended_at) = ended_at {
+        view.elapsed_seconds = since(told.started_at, ended_at);
+    }
     view.execution_time_seconds = Some(view.elapsed_seconds);
     (view.steps_completed, view.steps_total) = (told.compared, told.songs);
     let verdict = told.verdict.as_ref().map(|verdict| verdict.told());
@@ -91,7 +123,7 @@ async fn ended(client: &Client, mut view: SyncView) -> Result<SyncView, ToolErro
     );
     if let Some(error) = &told.stopped_by {
         view.error_code = Some(error.code.as_str().to_owned());
-        view.next_step = Some(error.next_step.clone());
+        view.next_step = Some(AGAIN.to_owned());
     }
     view.comparison = Some(told);
     Ok(view)

@@ -128,6 +128,13 @@ impl Segue {
         let client = &engine.client;
         let failed = view::read(client, self.user_id(), &failed_id).await?;
         let retry_id = names::new_sync_id();
+        if failed.comparison.is_some() {
+            return Err(ToolError::wrong_state(
+                &failed_id,
+                "This is a comparison: there is nothing in it to try again.",
+                "Start it again with compare_strategies.",
+            ));
+        }
         match failed.status {
             status if failed.batch.is_some() && !status.is_open() => {
                 retry_batch(client, self.user_id(), &failed_id, &retry_id).await?;

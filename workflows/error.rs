@@ -48,8 +48,10 @@ pub enum ErrorCode {
     ModelUnavailable,
     /// The model answered something that cannot be used.
     BadModelAnswer,
-    /// The tokens that a sync, or a user in a day, may use are used up.
+    /// The tokens that a sync may use are used up.
     ModelBudgetSpent,
+    /// The tokens that a user may use in a day are used up.
+    ModelDayIsSpent,
     /// The agents came to no end, or to one that cannot be.
     AgentsGaveUp,
     /// The session with the upstream server that agents spoke in is gone.
@@ -82,6 +84,7 @@ impl ErrorCode {
             Self::ModelUnavailable => "model_unavailable",
             Self::BadModelAnswer => "bad_model_answer",
             Self::ModelBudgetSpent => "model_budget_spent",
+            Self::ModelDayIsSpent => "model_day_is_spent",
             Self::AgentsGaveUp => "agents_gave_up",
             Self::McpSessionLost => "mcp_session_lost",
             Self::Internal => "internal",
@@ -142,9 +145,8 @@ impl ErrorCode {
                 "Check the network and OPENAI_BASE_URL, then call retry_failed."
             }
             Self::BadModelAnswer => "Try another SEGUE_MODEL, then call retry_failed.",
-            Self::ModelBudgetSpent => {
-                "Wait for the next day, or raise model_tokens_per_sync or model_tokens_per_day."
-            }
+            Self::ModelBudgetSpent => "Raise model_tokens_per_sync, or use strategy pipeline.",
+            Self::ModelDayIsSpent => "Wait for the next day, or raise model_tokens_per_day.",
             Self::AgentsGaveUp => "Start the sync again with strategy pipeline.",
             Self::McpSessionLost => {
                 "Check the upstream server with `segue doctor`, then call retry_failed."
@@ -175,6 +177,7 @@ impl ErrorCode {
             Self::ModelUnavailable,
             Self::BadModelAnswer,
             Self::ModelBudgetSpent,
+            Self::ModelDayIsSpent,
             Self::AgentsGaveUp,
             Self::McpSessionLost,
             Self::Internal,

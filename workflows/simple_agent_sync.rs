@@ -43,7 +43,11 @@ impl SimpleAgentSync {
             McpConnection::Stateless => Provider::stateless(),
             McpConnection::Stateful => Provider::stateful(),
         };
-        let tools = upstream.tools(ctx).await?;
+        let tools = match ctx.state(|sync| sync.work.tools()) {
+            Some(known) => known,
+            None => upstream.tools(ctx).await?,
+        };
+        ctx.state_mut(|sync| sync.work.keep_tools(&tools));
         let search = tools.into_iter().find(|tool| !tool.by_isrc);
         let search = search.ok_or_else(|| {
             let problem = "this upstream server has no tool to search";

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use futures::future::join_all;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use temporalio_common::search_attributes::{SearchAttributeUpdate, SearchAttributes};
 use temporalio_macros::{workflow, workflow_methods};
@@ -58,7 +59,14 @@ pub struct ComparisonInput {
     pub prices: Option<Prices>,
     /// What the runs before this one found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) so_far: Option<Packed<Vec<Pair>>>,
+    pub(crate) so_far: Option<SoFar>,
+}
+
+/// What the runs of a comparison hand on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SoFar {
+    pairs: Packed<Vec<Pair>>,
+    started_at: Timestamp,
 }
 
 impl ComparisonInput {
@@ -96,6 +104,7 @@ pub struct StrategyComparison {
     input: ComparisonInput,
     songs: Vec<Song>,
     pairs: Vec<Pair>,
+    started_at: Option<Timestamp>,
     times_woken: u32,
 }
 
@@ -103,8 +112,10 @@ pub struct StrategyComparison {
 impl StrategyComparison {
     #[init]
     fn new(_ctx: &WorkflowContextView, input: ComparisonInput) -> Self {
-        let pairs = input.so_far.as_ref().and_then(|pairs| pairs.unpack().ok());
+        let so_far = input.so_far.as_ref();
+        let pairs = so_far.and_then(|so_far| so_far.pairs.unpack().ok());
         Self {
+            started_at: so_far.map(|so_far| so_far.started_at),
             songs: input.songs.unpack().unwrap_or_default(),
             pairs: pairs.unwrap_or_default(),
             input,
@@ -117,6 +128,10 @@ impl StrategyComparison {
     pub async fn run(ctx: &mut WorkflowContext<Self>) -> WorkflowResult<Comparison> {
         let first = ctx.state(|told| told.pairs.len());
         let songs = ctx.state(|told| told.songs.clone());
+        let begun = now(ctx);
+        ctx.state_mut(|told| _ = told.started_at.get_or_insert(begun));
+        // What is shown does not go along from run to run.
+        Self::show(ctx, &ctx.state(Self::told));
         let mut stopped_by = None;
         for (number, some) in (first..)
             .step_by(AT_A_TIME)
@@ -134,7 +149,10 @@ impl StrategyComparison {
                 .map(|(number, song)| Self::both(ctx, number, song));
             let found: Result<Vec<Pair>, StepFailure> = join_all(found).await.into_iter().collect();
             match found {
-                Ok(pairs) => ctx.state_mut(|told| told.pairs.extend(pairs)),
+                Ok(pairs) => {
+                    stopped_by = out_of_reach(&pairs);
+                    ctx.state_mut(|told| told.pairs.extend(pairs));
+                }
                 Err(StepFailure::Failed(error)) => {
                     stopped_by = Some(error);
                     break;
@@ -146,6 +164,9 @@ impl StrategyComparison {
             }
             let told = ctx.state(Self::told);
             Self::show(ctx, &told);
+            if stopped_by.is_some() {
+                break;
+            }
         }
         Ok(Self::end(ctx, SyncStatus::Completed, stopped_by))
     }
@@ -237,7 +258,10 @@ impl StrategyComparison {
         let found = match started.result().await {
             Ok(outcome) => Finding {
                 usage: outcome.usage,
-                ..found(outcome.chosen.as_ref())
+                ..match outcome.failed {
+                    Some(error) => failed(StepFailure::Failed(error))?,
+                    None => found(outcome.chosen.as_ref()),
+                }
             },
             Err(error) => failed(of_child(&error))?,
         };
@@ -264,12 +288,16 @@ impl StrategyComparison {
     }
 
     fn told(&self) -> Comparison {
-        Comparison::of(&self.songs, &self.pairs, self.input.prices)
+        let started_at = self.started_at.unwrap_or_default();
+        Comparison::of(&self.songs, &self.pairs, self.input.prices, started_at)
     }
 
     fn going_on(&self) -> Result<ComparisonInput, crate::batch::NotPacked> {
         Ok(ComparisonInput {
-            so_far: Some(Packed::of(&self.pairs)?),
+            so_far: Some(SoFar {
+                pairs: Packed::of(&self.pairs)?,
+                started_at: self.started_at.unwrap_or_default(),
+            }),
             ..self.input.clone()
         })
     }
@@ -327,19 +355,27 @@ fn failed(failure: StepFailure) -> Result<Finding, StepFailure> {
     }
 }
 
+/// Why to go no further, if a model that is out of reach has failed the agents on every song of a group: each
+/// of the next would wait for a day in vain.
+fn out_of_reach(pairs: &[Pair]) -> Option<SyncError> {
+    let mut failed = pairs.iter().map(|pair| pair.agents.failed);
+    let all = failed.all(|code| code == Some(ErrorCode::ModelUnavailable));
+    all.then(|| SyncError::new(ErrorCode::ModelUnavailable, "the model is out of reach"))
+}
+
 fn ends_all(code: ErrorCode) -> bool {
     matches!(
         code,
         ErrorCode::ModelNotConfigured
             | ErrorCode::ModelKeyRefused
-            | ErrorCode::ModelBudgetSpent
+            | ErrorCode::ModelDayIsSpent
             | ErrorCode::AuthExpired
             | ErrorCode::InsufficientScope
             | ErrorCode::CapabilityMissing
     )
 }
 
-fn since(ctx: &WorkflowContext<StrategyComparison>, begun: jiff::Timestamp) -> u64 {
+fn since(ctx: &WorkflowContext<StrategyComparison>, begun: Timestamp) -> u64 {
     let milliseconds = now(ctx).duration_since(begun).as_millis();
     u64::try_from(milliseconds).unwrap_or(0)
 }

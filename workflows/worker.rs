@@ -97,7 +97,9 @@ pub async fn run(
         session_queue.clone(),
         stop.clone(),
     );
-    let session_activities = SessionActivities::new(upstream.clone(), sessions, stop.clone());
+    let session_activities =
+        SessionActivities::new(upstream.clone(), sessions.clone(), stop.clone());
+    let held_sessions = sessions;
     let model_activities = ModelActivities::new(model, gate.clone(), client.clone(), stop.clone());
     let version = settings.version.as_deref();
     let slots = TunerHolder::builder()
@@ -185,6 +187,10 @@ pub async fn run(
         count_backlog(&client, &metrics, &stop).await;
         Ok(())
     };
+    let sweeping = async {
+        held_sessions.sweep(&stop).await;
+        Ok(())
+    };
     let waking = async {
         waking::wake_when_back(&client, &gate, &stop).await;
         Ok(())
@@ -196,6 +202,7 @@ pub async fn run(
         async { sessions.run().await.map_err(anyhow::Error::from) },
         stopping,
         keeping,
+        sweeping,
         counting,
         waking,
     )?;

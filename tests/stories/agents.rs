@@ -204,6 +204,66 @@ async fn a_session_that_is_lost_is_seen_and_another_one_opened() {
     .await;
 }
 
+/// Calls of one turn share the session.
+#[tokio::test]
+async fn two_calls_at_once_speak_in_one_session() {
+    let world = World::new().await;
+    let model = ScriptedModel::default();
+    let server = serve_in_session(&world, &model).await;
+    model.order([Order::Call(vec![
+        ("search_track", "{\"query\": \"clocks coldplay\"}"),
+        ("search_track", "{\"query\": \"coldplay clocks\"}"),
+        (
+            "search_track",
+            "{\"query\": \"clocks\", \"limit\": \"many\"}",
+        ),
+    ])]);
+    let id = start(&server, by_one_agent(world.empty())).await;
+    let view = ended(&server, &id).await;
+    assert_eq!(view["success"], true, "{view:#}");
+    let called = activities_of(&world, &id).await;
+    let count = |wanted: &str| called.iter().filter(|name| *name == wanted).count();
+    assert_eq!(count("open_mcp_session"), 1, "{called:?}");
+    assert_eq!(count("close_mcp_session"), 1, "{called:?}");
+    assert!(count("call_in_mcp_session") >= 3, "{called:?}");
+    until("the session's server is gone", async || {
+        processes(server.pid(), "spotify").len() == 1
+    })
+    .await;
+    model.assert_well_asked();
+    server.end().await.unwrap();
+}
+
+/// A server that hangs is not called again in its session, and opens no circuit for all others.
+#[tokio::test]
+async fn a_session_whose_server_hangs_is_given_up() {
+    let world = World::new().await;
+    let model = ScriptedModel::default();
+    world
+        .fault(json!({"endpoint": "search", "count": 1, "latency_ms": 4_000}))
+        .await;
+    let launch = model.beside(world.launch()).await;
+    let launch = launch.with("SEGUE_AGENT_CONNECTION", "stateful");
+    let server = Server::start(&launch).await.unwrap();
+    let id = start(&server, by_one_agent(world.empty())).await;
+    world.until_asked("search", 1).await;
+    let held = processes(server.pid(), "spotify");
+    let stop = |pid: u32| {
+        let stopped = std::process::Command::new("kill")
+            .args(["-STOP", &pid.to_string()])
+            .status();
+        assert!(stopped.unwrap().success());
+    };
+    held.into_iter().for_each(stop);
+    let view = ended(&server, &id).await;
+    assert_eq!(view["success"], true, "{view:#}");
+    let called = activities_of(&world, &id).await;
+    let opened = called.iter().filter(|name| *name == "open_mcp_session");
+    assert_eq!(opened.count(), 2, "{called:?}");
+    assert_eq!(model.answers(), 3);
+    server.end().await.unwrap();
+}
+
 /// Without a session the connection is made anew by itself.
 #[tokio::test]
 async fn a_server_that_dies_under_a_stateless_call_is_called_again() {

@@ -145,6 +145,30 @@ async fn a_comparison_is_cancelled_and_tells_what_it_had() {
     server.end().await.unwrap();
 }
 
+/// What one song costs is bounded for that song, and told also when it came to nothing.
+#[tokio::test]
+async fn a_song_that_uses_up_its_tokens_ends_no_comparison_and_is_paid_for() {
+    let world = World::new().await;
+    let model = ScriptedModel::default();
+    let launch = model.beside(world.launch()).await;
+    let server = Server::start(&launch.with("SEGUE_MODEL_TOKENS_PER_SYNC", "3000"))
+        .await
+        .unwrap();
+    let id = begin(&server, songs()).await;
+    let view = ended(&server, &id).await;
+    assert_eq!(view["success"], true, "{view:#}");
+    let agents = &view["comparison"]["agents"];
+    assert_eq!(agents["failed"], 4, "{view:#}");
+    let calls = agents["model_calls"].as_u64().unwrap() as usize;
+    assert_eq!(calls, model.answers(), "{view:#}");
+    let retry = server
+        .call_raw("retry_failed", json!({"sync_id": id}))
+        .await;
+    let error = retry.unwrap().structured_content.unwrap()["error"].clone();
+    assert_eq!(error["code"], "wrong_state", "{error:#}");
+    server.end().await.unwrap();
+}
+
 /// What would fail on every song ends it, and is told.
 #[tokio::test]
 async fn a_key_that_is_refused_ends_it_and_without_a_model_it_does_not_begin() {

@@ -26,6 +26,11 @@ const MOST_SESSIONS: usize = 16;
 /// Time after which a session that nobody called is closed: its workflow was ended from outside.
 const LONGEST_IDLE: Duration = Duration::from_secs(15 * 60);
 
+/// Time between two looks for such.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+/// What a workflow waits for room on a worker, in seconds.
+const WAIT_FOR_ROOM_SECONDS: u64 = 5;
+
 /// A call of a tool.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct McpCall {
@@ -67,20 +72,39 @@ impl Sessions {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    #[expect(clippy::disallowed_methods, reason = "in an activity")]
-    fn keep(&self, session: Session) -> Result<String, UpstreamError> {
-        let now = Instant::now();
-        let mut held = self.held();
-        held.retain(|_, held| now.duration_since(held.used) < LONGEST_IDLE);
-        if held.len() >= MOST_SESSIONS {
-            return Err(UpstreamError::held_back(
+    /// Closes those that nobody has called for long, again and again, until `stop` is cancelled.
+    #[expect(clippy::disallowed_methods, reason = "in no workflow")]
+    pub(crate) async fn sweep(&self, stop: &CancellationToken) {
+        let sweeping = async {
+            loop {
+                tokio::time::sleep(SWEEP_EVERY).await;
+                let now = Instant::now();
+                self.held()
+                    .retain(|_, held| now.duration_since(held.used) < LONGEST_IDLE);
+            }
+        };
+        stop.run_until_cancelled(sweeping).await;
+    }
+
+    /// Whether there is room for one more.
+    fn has_room(&self) -> Result<(), UpstreamError> {
+        match self.held().len() < MOST_SESSIONS {
+            true => Ok(()),
+            false => Err(UpstreamError::held_back(
                 ErrorCode::UpstreamUnavailable,
                 format!("this worker holds {MOST_SESSIONS} sessions already"),
-                5,
-            ));
+                WAIT_FOR_ROOM_SECONDS,
+            )),
         }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "in an activity")]
+    fn keep(&self, session: Session) -> Result<String, UpstreamError> {
+        // Others may have come while this one was opened.
+        self.has_room()?;
         let id = Uuid::new_v4().simple().to_string();
-        held.insert(id.clone(), Held { session, used: now });
+        let used = Instant::now();
+        self.held().insert(id.clone(), Held { session, used });
         Ok(id)
     }
 
@@ -147,6 +171,7 @@ impl McpActivities {
         ctx: ActivityContext,
     ) -> Result<Attempted<McpSession>, ActivityError> {
         reading(&ctx, &self.stopping, async {
+            self.sessions.has_room()?;
             let session = self.upstream.open_session().await?;
             Ok(McpSession {
                 queue: self.queue.clone(),
@@ -193,7 +218,11 @@ impl SessionActivities {
             let session = self.sessions.get(&asked.session.id).ok_or_else(|| {
                 UpstreamError::new(ErrorCode::McpSessionLost, "the session was closed")
             })?;
-            self.upstream.call_in(&session, &tool, arguments).await
+            let called = self.upstream.call_in(&session, &tool, arguments).await;
+            if matches!(&called, Err(error) if error.code == ErrorCode::McpSessionLost) {
+                self.sessions.held().remove(&asked.session.id);
+            }
+            called
         })
         .await
     }

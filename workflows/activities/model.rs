@@ -158,21 +158,27 @@ impl ModelActivities {
             error
         };
         let allowed = tokio::time::timeout(ACCOUNT_TIMEOUT, asked).await;
-        let what = match allowed
+        let (code, what) = match allowed
             .map_err(|_| unknown(&"the engine gave no answer in time"))?
             .map_err(|error| unknown(&error))?
         {
             Allowance::Granted => return Ok(()),
-            Allowance::SyncHasSpent => format!(
-                "the sync has used up its {} tokens of the model",
-                settings.tokens_per_sync
+            Allowance::SyncHasSpent => (
+                ErrorCode::ModelBudgetSpent,
+                format!(
+                    "the sync has used up its {} tokens of the model",
+                    settings.tokens_per_sync
+                ),
             ),
-            Allowance::DayIsSpent => format!(
-                "the {} tokens of the model that may be used in a day are used up",
-                settings.tokens_per_day
+            Allowance::DayIsSpent => (
+                ErrorCode::ModelDayIsSpent,
+                format!(
+                    "the {} tokens of the model that may be used in a day are used up",
+                    settings.tokens_per_day
+                ),
             ),
         };
-        Err(UpstreamError::new(ErrorCode::ModelBudgetSpent, what))
+        Err(UpstreamError::new(code, what))
     }
 
     /// Says what a call cost. That it may not arrive only leaves more spent than was.

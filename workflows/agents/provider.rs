@@ -11,7 +11,7 @@ use std::{cell::RefCell, rc::Rc, time::Duration};
 
 use futures::FutureExt;
 use serde_json::Value;
-use temporalio_sdk::{WorkflowCancellationToken, WorkflowContext};
+use temporalio_sdk::{WaitConditionOptions, WorkflowCancellationToken, WorkflowContext};
 
 use super::{Tool, ToolFailure};
 use crate::{
@@ -40,8 +40,15 @@ const SESSIONS_A_CALL: u32 = 3;
 pub(crate) enum Provider {
     /// Each call for itself.
     Stateless,
-    /// In the session that is open.
-    Stateful(Rc<RefCell<Option<McpSession>>>),
+    /// In the session that is open, one call after the other.
+    Stateful(Rc<RefCell<Conversing>>),
+}
+
+/// The session, and whether a call is under way in it.
+#[derive(Default)]
+pub(crate) struct Conversing {
+    open: Option<McpSession>,
+    busy: bool,
 }
 
 impl Provider {
@@ -111,7 +118,7 @@ impl Provider {
                 )
                 .await
             }
-            Self::Stateful(open) => call_in_session(ctx, open, &call).await,
+            Self::Stateful(conversing) => call_in_turn(ctx, conversing, &call).await,
         };
         match called {
             // The model chose the arguments: it can choose better ones.
@@ -124,8 +131,12 @@ impl Provider {
 
     /// Closes the session, if one is open. One that is lost is closed as well.
     pub(crate) async fn close<W: Steps>(&self, ctx: &WorkflowContext<W>) {
-        let Self::Stateful(open) = self else { return };
-        let Some(session) = open.take() else { return };
+        let Self::Stateful(conversing) = self else {
+            return;
+        };
+        let Some(session) = conversing.borrow_mut().open.take() else {
+            return;
+        };
         // A token of its own, or a cancelled sync would leave it open.
         let token = WorkflowCancellationToken::new();
         let manner = pinned_to(&session);
@@ -145,16 +156,43 @@ impl Provider {
     }
 }
 
+/// Calls in the session when no other call is: those of one turn come at the same time, and would each open
+/// a session of its own. A lock of another crate would not do: the SDK lets nobody wake a workflow but itself.
+async fn call_in_turn<W: Steps>(
+    ctx: &WorkflowContext<W>,
+    conversing: &Rc<RefCell<Conversing>>,
+    call: &McpCall,
+) -> Result<Vec<Candidate>, StepFailure> {
+    let token = ctx.cancellation_token();
+    while conversing.borrow().busy {
+        let options = WaitConditionOptions::builder()
+            .cancellation_token(token.clone())
+            .build();
+        let conversing = Rc::clone(conversing);
+        let free = move |_: &W| !conversing.borrow().busy;
+        let _ = ctx.wait_condition_with_options(free, options).await;
+        if token.is_cancelled() {
+            return Err(StepFailure::Cancelled { tried: false });
+        }
+    }
+    conversing.borrow_mut().busy = true;
+    let called = call_in_session(ctx, conversing, call).await;
+    conversing.borrow_mut().busy = false;
+    // Who waits looks again when the state has been touched.
+    ctx.state_mut(|_| ());
+    called
+}
+
 async fn call_in_session<W: Steps>(
     ctx: &WorkflowContext<W>,
-    open: &RefCell<Option<McpSession>>,
+    conversing: &RefCell<Conversing>,
     call: &McpCall,
 ) -> Result<Vec<Candidate>, StepFailure> {
     let token = ctx.cancellation_token();
     let mut sessions = 0;
     loop {
-        let held = open.borrow().clone();
-        let session = match held {
+        let open = conversing.borrow().open.clone();
+        let session = match open {
             Some(session) => session,
             None => {
                 sessions += 1;
@@ -166,7 +204,7 @@ async fn call_in_session<W: Steps>(
                     |_| (),
                 )
                 .await?;
-                open.replace(Some(opened.clone()));
+                conversing.borrow_mut().open = Some(opened.clone());
                 opened
             }
         };
@@ -185,10 +223,7 @@ async fn call_in_session<W: Steps>(
         .await;
         match called {
             Err(StepFailure::Failed(error)) if error.code == ErrorCode::McpSessionLost => {
-                // Another call of the same turn may have opened a new one meanwhile.
-                if open.borrow().as_ref() == Some(&session) {
-                    open.replace(None);
-                }
+                conversing.borrow_mut().open = None;
                 if sessions >= SESSIONS_A_CALL {
                     return Err(StepFailure::Failed(error));
                 }

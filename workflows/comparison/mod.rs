@@ -4,6 +4,7 @@ mod verdict;
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -154,6 +155,8 @@ pub struct Comparison {
     pub agents: Side,
     /// The first songs on which they differ.
     pub differences: Vec<Difference>,
+    /// When it began.
+    pub started_at: Timestamp,
     /// Why it ended before the last song, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped_by: Option<SyncError>,
@@ -164,7 +167,12 @@ pub struct Comparison {
 
 impl Comparison {
     /// What the pairs found so far come to.
-    pub fn of(songs: &[Song], pairs: &[Pair], prices: Option<Prices>) -> Self {
+    pub fn of(
+        songs: &[Song],
+        pairs: &[Pair],
+        prices: Option<Prices>,
+        started_at: Timestamp,
+    ) -> Self {
         let both: Vec<(&Song, &Pair)> = songs.iter().zip(pairs).collect();
         let side = |which: fn(&Pair) -> &Finding| {
             let found: Vec<(&Song, &Finding)> = both
@@ -197,6 +205,7 @@ impl Comparison {
             pipeline: side(|pair| &pair.pipeline),
             agents: side(|pair| &pair.agents),
             differences: differences.collect(),
+            started_at,
             stopped_by: None,
             verdict: None,
         }
@@ -339,7 +348,7 @@ mod tests {
             prompt: 1.5,
             completion: 6.0,
         };
-        let told = Comparison::of(&songs, &pairs, Some(prices));
+        let told = Comparison::of(&songs, &pairs, Some(prices), Timestamp::UNIX_EPOCH);
         assert_eq!((told.songs, told.compared, told.truth_known), (5, 4, 3));
         assert_eq!(told.agreed, 2, "none and none are the same");
         let counts = |side: &Side| {

@@ -50,10 +50,13 @@ impl Verdict {
                 agents.failed, told.compared
             ));
         }
-        if let Some(error) = &told.stopped_by {
+        if told.compared < told.songs || told.stopped_by.is_some() {
+            let why = told.stopped_by.as_ref().map(|error| format!(": {error}"));
             against.push(format!(
-                "Only {} of {} songs were compared: {error}.",
-                told.compared, told.songs
+                "Only {} of {} songs were compared{}.",
+                told.compared,
+                told.songs,
+                why.unwrap_or_default()
             ));
         }
         if against.is_empty() {
@@ -103,6 +106,7 @@ mod tests {
             pipeline: side(pipeline),
             agents: side(agents),
             differences: Vec::new(),
+            started_at: jiff::Timestamp::UNIX_EPOCH,
             stopped_by: None,
             verdict: None,
         }
@@ -122,8 +126,14 @@ mod tests {
         let mut unknown = told((190, 1), (195, 1));
         unknown.truth_known = LEAST_KNOWN - 1;
         assert!(!Verdict::of(&unknown).proceed);
+        let mut cancelled = told((190, 1), (195, 1));
+        cancelled.compared = 100;
+        assert!(
+            !Verdict::of(&cancelled).proceed,
+            "half of it decides nothing"
+        );
         let mut stopped = told((190, 1), (195, 1));
-        stopped.stopped_by = Some(SyncError::new(ErrorCode::ModelBudgetSpent, "spent"));
+        stopped.stopped_by = Some(SyncError::new(ErrorCode::ModelDayIsSpent, "spent"));
         let verdict = Verdict::of(&stopped);
         assert!(!verdict.proceed);
         assert!(verdict.told().contains("spent"), "{}", verdict.told());

@@ -31,6 +31,7 @@ use crate::{
     sync::{SyncInput, Wait},
     track::Candidate,
     turn::{of_child, start_in_turn},
+    upstream::SearchTool,
 };
 
 /// Searching, and looking into the playlist: as in [`MusicSync`].
@@ -72,6 +73,9 @@ pub(crate) struct SoFar {
     /// In a dry run: the number of the candidate that would be placed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     would_place: Option<u32>,
+    /// The tools that the server had for agents when the first run asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tools: Option<Vec<SearchTool>>,
 }
 
 /// What came of it.
@@ -86,6 +90,9 @@ pub struct AgentOutcome {
     /// What the last agent said of it: for whoever reads the history, and believed by nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub said: Option<String>,
+    /// In a dry run: why the agents came to no end. In any other that fails the workflow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<SyncError>,
     /// What the model was used for.
     pub usage: Usage,
     /// Attempts that had to be repeated.
@@ -138,6 +145,15 @@ impl Work {
 
     pub(crate) fn times_woken(&self) -> u32 {
         self.times_woken
+    }
+
+    /// The server's tools, if an earlier run has asked for them.
+    pub(crate) fn tools(&self) -> Option<Vec<SearchTool>> {
+        self.so_far.tools.clone()
+    }
+
+    pub(crate) fn keep_tools(&mut self, tools: &[SearchTool]) {
+        self.so_far.tools = Some(tools.to_vec());
     }
 
     fn payer(&self) -> Payer {
@@ -216,6 +232,7 @@ impl Work {
             placed: placed.map(|(_, placed)| placed),
             decision,
             said: None,
+            failed: None,
             usage,
             retries: self.so_far.retries,
         }
@@ -252,7 +269,11 @@ pub(crate) async fn run<W: AgentsAtWork>(
     let ended = agents::run(ctx, agents, team::GUARDRAILS, &payer, &mut conversation).await;
     let usage = conversation.usage;
     let outcome = || ctx.state(|sync| sync.work().outcome(usage));
-    let is_placed = ctx.state(|sync| sync.work().so_far.placed.is_some());
+    let (is_placed, is_settled, is_dry_run) = ctx.state(|sync| {
+        let work = sync.work();
+        let is_placed = work.so_far.placed.is_some();
+        (is_placed, work.settled().is_some(), work.input.dry_run)
+    });
     match ended {
         Ok(Ending::Answer(answer)) => Ok(Ended::Outcome(AgentOutcome {
             said: answer["outcome"].as_str().map(str::to_owned),
@@ -273,6 +294,11 @@ pub(crate) async fn run<W: AgentsAtWork>(
         Err(StepFailure::Failed(_) | StepFailure::Cancelled { .. }) if is_placed => {
             Ok(Ended::Outcome(outcome()))
         }
+        // What a dry run cost is told also when it came to nothing.
+        Err(StepFailure::Failed(error)) if is_dry_run => Ok(Ended::Outcome(AgentOutcome {
+            failed: Some(error).filter(|_| !is_settled),
+            ..outcome()
+        })),
         Err(failure) => Err(failure.into()),
     }
 }

@@ -389,16 +389,22 @@ impl Upstream {
         }
     }
 
+    /// Whether this is the connection that the next call would use.
+    async fn holds(&self, server: &Connection) -> bool {
+        is_in(self.connection.lock().await.as_ref(), server)
+    }
+
     /// Leaves a connection that broke, or on which the server hangs: the next call makes its own.
     async fn forget(&self, server: &Connection) {
         let mut slot = self.connection.lock().await;
-        if slot
-            .as_ref()
-            .is_some_and(|live| std::ptr::eq(Arc::as_ptr(live), server))
-        {
+        if is_in(slot.as_ref(), server) {
             *slot = None;
         }
     }
+}
+
+fn is_in(slot: Option<&Arc<Connection>>, server: &Connection) -> bool {
+    slot.is_some_and(|live| std::ptr::eq(Arc::as_ptr(live), server))
 }
 
 /// A page as the server's tool tells it.

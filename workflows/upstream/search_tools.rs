@@ -55,7 +55,8 @@ impl Upstream {
             let Some(tool) = listed.iter().find(|tool| tool.name == wanted.call.tool) else {
                 continue;
             };
-            let parameters = Value::Object((*tool.input_schema).clone());
+            let mut parameters = Value::Object((*tool.input_schema).clone());
+            cleaned(&mut parameters);
             if parameters.to_string().len() > LARGEST_SCHEMA {
                 return Err(UpstreamError::bad_answer(format!(
                     "the schema of the tool {} has more than {LARGEST_SCHEMA} bytes",
@@ -95,10 +96,26 @@ impl Upstream {
     }
 }
 
+/// Cleans every text in a schema: descriptions are the server's words.
+fn cleaned(schema: &mut Value) {
+    match schema {
+        Value::String(text) => *text = clean(text),
+        Value::Array(items) => items.iter_mut().for_each(cleaned),
+        Value::Object(fields) => fields.values_mut().for_each(cleaned),
+        _ => {}
+    }
+}
+
 impl GatedUpstream {
-    /// The server's tools that search. It costs no request to Spotify.
+    /// The server's tools that search. It costs no request to Spotify, but it waits as one does where the
+    /// server is down.
     pub(crate) async fn search_tools(&self) -> Result<Vec<SearchTool>, UpstreamError> {
-        self.upstream.search_tools().await
+        self.through(
+            Group::Search,
+            Endpoint::Search,
+            self.upstream.search_tools(),
+        )
+        .await
     }
 
     /// Calls one of them on the shared connection, which is made anew if it broke.
@@ -122,7 +139,10 @@ impl GatedUpstream {
             self.upstream.endpoint.clone(),
             self.upstream.forced_profile.clone(),
         );
-        let server = upstream.connected().await?;
+        let opening = upstream.connected();
+        let server = self
+            .through(Group::Search, Endpoint::Search, opening)
+            .await?;
         Ok(Session { upstream, server })
     }
 
@@ -144,6 +164,8 @@ impl GatedUpstream {
         let called = upstream.call_search_tool(server, name, arguments);
         match self.through(Group::Search, Endpoint::Search, called).await {
             Err(error) if error.broke || server.is_closed() => Err(lost()),
+            // It hangs, or says what is no MCP: nobody would call it again.
+            Err(_) if !upstream.holds(server).await => Err(lost()),
             result => result,
         }
     }
