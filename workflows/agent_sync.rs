@@ -41,9 +41,9 @@ impl AgentSync {
     #[run(name = "AgentSync")]
     pub async fn run(ctx: &mut WorkflowContext<Self>) -> WorkflowResult<AgentOutcome> {
         match sync_agents::run(ctx, &team()).await? {
-            Ended::Outcome(outcome) => Ok(outcome),
+            Ended::Outcome(outcome) => Ok(*outcome),
             Ended::GrownLong(input) => {
-                ctx.continue_as_new(input, ContinueAsNewOptions::default())?;
+                ctx.continue_as_new(*input, ContinueAsNewOptions::default())?;
                 Err(WorkflowTermination::cancelled())
             }
         }

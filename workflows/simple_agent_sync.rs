@@ -57,9 +57,9 @@ impl SimpleAgentSync {
         let ended = sync_agents::run(ctx, &agent).await;
         upstream.close(ctx).await;
         match ended? {
-            Ended::Outcome(outcome) => Ok(outcome),
+            Ended::Outcome(outcome) => Ok(*outcome),
             Ended::GrownLong(input) => {
-                ctx.continue_as_new(input, ContinueAsNewOptions::default())?;
+                ctx.continue_as_new(*input, ContinueAsNewOptions::default())?;
                 Err(WorkflowTermination::cancelled())
             }
         }

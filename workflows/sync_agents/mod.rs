@@ -118,9 +118,15 @@ pub(crate) trait AgentsAtWork: Steps {
 /// How a run of the workflow ends.
 pub(crate) enum Ended {
     /// With this outcome.
-    Outcome(AgentOutcome),
+    Outcome(Box<AgentOutcome>),
     /// It goes on in a new run with this input.
-    GrownLong(AgentSyncInput),
+    GrownLong(Box<AgentSyncInput>),
+}
+
+impl Ended {
+    fn of(outcome: AgentOutcome) -> Self {
+        Self::Outcome(Box::new(outcome))
+    }
 }
 
 impl Work {
@@ -275,27 +281,27 @@ pub(crate) async fn run<W: AgentsAtWork>(
         (is_placed, work.settled().is_some(), work.input.dry_run)
     });
     match ended {
-        Ok(Ending::Answer(answer)) => Ok(Ended::Outcome(AgentOutcome {
+        Ok(Ending::Answer(answer)) => Ok(Ended::of(AgentOutcome {
             said: answer["outcome"].as_str().map(str::to_owned),
             ..outcome()
         })),
         Ok(Ending::GrownLong) => Ok(Ended::GrownLong(ctx.state(|sync| {
             let work = sync.work();
-            AgentSyncInput {
+            Box::new(AgentSyncInput {
                 so_far: Some(SoFar {
                     conversation: Some(conversation),
                     ..work.so_far.clone()
                 }),
                 ..work.input.clone()
-            }
+            })
         }))),
         // What was placed is placed, whatever the agents make of it; and a cancellation that reached the
         // placing first has undone what there was to undo.
         Err(StepFailure::Failed(_) | StepFailure::Cancelled { .. }) if is_placed => {
-            Ok(Ended::Outcome(outcome()))
+            Ok(Ended::of(outcome()))
         }
         // What a dry run cost is told also when it came to nothing.
-        Err(StepFailure::Failed(error)) if is_dry_run => Ok(Ended::Outcome(AgentOutcome {
+        Err(StepFailure::Failed(error)) if is_dry_run => Ok(Ended::of(AgentOutcome {
             failed: Some(error).filter(|_| !is_settled),
             ..outcome()
         })),
