@@ -9,6 +9,9 @@ use serde_json::Value;
 /// Differences that are shown; all of them are in the answer as JSON.
 const MOST_SHOWN: usize = 20;
 
+/// The name of a row, and what stands in it of a side.
+type Row<'a> = (&'a str, &'a dyn Fn(&Side) -> String);
+
 /// The text of a comparison that has ended.
 pub(super) fn of(view: &Value) -> anyhow::Result<String> {
     let told: Comparison = serde_json::from_value(view["comparison"].clone())
@@ -24,7 +27,7 @@ pub(super) fn of(view: &Value) -> anyhow::Result<String> {
     text.push_str("|                      | pipeline |   agents |\n|:---------------------|---------:|---------:|\n");
     let known = told.truth_known;
     let share = move |count: u32| format!("{count} ({:.1} %)", percent(count, known));
-    let rows: [(&str, &dyn Fn(&Side) -> String); 11] = [
+    let rows: [Row<'_>; 11] = [
         ("would add a track", &|side| side.matched.to_string()),
         ("right", &|side| share(side.right)),
         ("wrong", &|side| share(side.wrong)),
