@@ -367,7 +367,8 @@ pub struct EvalArgs {
 /// Options of `segue compare`.
 #[derive(Debug, Args)]
 pub struct CompareArgs {
-    /// A CSV file, as for `segue eval`
+    /// A CSV file: src_service,src_title,src_artist,src_album,isrc,truth_ids (`|` between ids; none
+    /// for a song that is not in the catalogue)
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// The first so many songs of the file

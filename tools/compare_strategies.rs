@@ -95,6 +95,9 @@ impl Segue {
             file: params.file,
             playlist: params.source_playlist,
         };
+        if source.tracks.as_ref().is_some_and(Vec::is_empty) {
+            return Err(wrong_number("is empty"));
+        }
         let source = source.read(self.import_folders()).await?;
         let songs = checked(source.tracks, params.right_ids)?;
         if let Some(model) = self.model().filter(|model| !model.configured) {
@@ -142,11 +145,7 @@ fn checked(
     right: Option<Vec<Vec<String>>>,
 ) -> Result<Vec<Song>, ToolError> {
     if tracks.len() > MOST_SONGS {
-        return Err(ToolError::invalid(
-            "tracks",
-            "are too many for a comparison",
-            &format!("1 to {MOST_SONGS} songs"),
-        ));
+        return Err(wrong_number("is too long for a comparison"));
     }
     let truths: Vec<Option<Vec<String>>> = match right {
         None => vec![None; tracks.len()],
@@ -164,6 +163,10 @@ fn checked(
     let songs = tracks.into_iter().zip(truths);
     let songs = songs.map(|(track, truth)| Song { track, truth });
     Ok(to_be_found(songs.collect()))
+}
+
+fn wrong_number(problem: &str) -> ToolError {
+    ToolError::invalid("tracks", problem, &format!("1 to {MOST_SONGS} songs"))
 }
 
 fn ids(given: Vec<String>) -> Result<Option<Vec<String>>, ToolError> {

@@ -75,7 +75,7 @@ impl ToolError {
     pub fn no_model(missing: &[&'static str]) -> Self {
         Self::new(
             "model_not_configured",
-            format!("No model is configured: {} missing.", missing.join(" and ")),
+            format!("No model is configured: {} not set.", missing.join(" and ")),
             "Set them where the server is started; get_health says what a model adds.",
         )
     }
