@@ -24,11 +24,11 @@ use super::error::EngineError;
 /// who starts a long sync on Friday asks for its report on Monday, or after the holidays.
 pub(super) const RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// How often missing attributes are asked for: another Segue may be creating them just now.
-const ATTRIBUTE_TRIES: u32 = 20;
+/// How often a change is tried: another Segue may be making it just now.
+const MOST_TRIES: u32 = 20;
 
 /// The wait between two tries.
-const ATTRIBUTE_PAUSE: Duration = Duration::from_millis(250);
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// A namespace on a server that is connected.
 pub(super) struct Namespace<'a> {
@@ -54,15 +54,30 @@ impl Namespace<'_> {
 
     /// Lets the server forget finished workflows after [`RETENTION`], not earlier.
     pub(super) async fn remember_for_long(&self) -> Result<(), EngineError> {
-        let retention = self
-            .describe()
-            .await?
-            .config
-            .and_then(|config| config.workflow_execution_retention_ttl);
-        let wanted = i64::try_from(RETENTION.as_secs()).unwrap_or(i64::MAX);
-        if retention.is_some_and(|retention| retention.seconds >= wanted) {
-            return Ok(());
+        let mut tries = 0;
+        loop {
+            let retention = self
+                .describe()
+                .await?
+                .config
+                .and_then(|config| config.workflow_execution_retention_ttl);
+            let wanted = i64::try_from(RETENTION.as_secs()).unwrap_or(i64::MAX);
+            if retention.is_some_and(|retention| retention.seconds >= wanted) {
+                return Ok(());
+            }
+            tries += 1;
+            match self.set_retention().await {
+                Ok(()) => return Ok(()),
+                Err(status) if is_final(&status) || tries == MOST_TRIES => {
+                    return Err(self.refused("change the namespace's retention", &status));
+                }
+                // Of several that change it at once the server takes one: the next look tells.
+                Err(_) => sleep(PAUSE).await,
+            }
         }
+    }
+
+    async fn set_retention(&self) -> Result<(), Status> {
         let request = UpdateNamespaceRequest {
             namespace: self.name.to_owned(),
             config: Some(NamespaceConfig {
@@ -77,7 +92,6 @@ impl Namespace<'_> {
         )
         .await
         .map(drop)
-        .map_err(|status| self.refused("change the namespace's retention", &status))
     }
 
     /// Creates the search attributes of `wanted` that are missing, with type Keyword.
@@ -86,7 +100,7 @@ impl Namespace<'_> {
         wanted: &[String],
     ) -> Result<(), EngineError> {
         let mut last_refusal = "they do not appear".to_owned();
-        for _ in 0..ATTRIBUTE_TRIES {
+        for _ in 0..MOST_TRIES {
             let missing = match self.missing(wanted).await {
                 Ok(missing) if missing.is_empty() => return Ok(()),
                 Ok(missing) => missing,
@@ -102,7 +116,7 @@ impl Namespace<'_> {
                 }
                 Err(status) => {
                     status.message().clone_into(&mut last_refusal);
-                    sleep(ATTRIBUTE_PAUSE).await;
+                    sleep(PAUSE).await;
                     continue;
                 }
             };
@@ -114,7 +128,7 @@ impl Namespace<'_> {
                 }
                 Err(status) => {
                     status.message().clone_into(&mut last_refusal);
-                    sleep(ATTRIBUTE_PAUSE).await;
+                    sleep(PAUSE).await;
                 }
             }
         }
