@@ -6,6 +6,9 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::engine::SupervisorArgs;
 
+/// Where HTTP is served when nobody says.
+const DEFAULT_HTTP: &str = "127.0.0.1:8620";
+
 /// Durable music sync, as an MCP server.
 ///
 /// An assistant says "add these songs to my playlist"; Segue answers at once, and the work survives
@@ -29,11 +32,18 @@ pub struct Cli {
     pub settings: Settings,
 }
 
+impl Default for Command {
+    fn default() -> Self {
+        Self::Serve(ServeArgs::default())
+    }
+}
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serve MCP over stdio, with a worker in the same process (the default)
-    Serve,
+    /// Serve MCP over stdio or HTTP, with a worker in the same process (the default)
+    #[command(after_help = SERVE_EXAMPLES)]
+    Serve(ServeArgs),
     /// Run a worker alone, to take a share of an engine's work
     ///
     /// Syncs are done by the processes that run. With the managed engine they pause when the last
@@ -196,6 +206,30 @@ pub enum TokenStorePlace {
     Auto,
     /// In a file that only the user can read, under Segue's home.
     File,
+}
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  segue serve                          over stdio, as an assistant starts it
+  segue serve --http                   at http://127.0.0.1:8620/mcp, for any client on this machine";
+
+/// Options of `segue serve`.
+#[derive(Debug, Default, Args)]
+pub struct ServeArgs {
+    /// Serve HTTP instead of stdio: MCP at /mcp (and /sse), metrics at /metrics
+    #[arg(
+        long,
+        value_name = "PORT|ADDRESS",
+        num_args = 0..=1,
+        default_missing_value = DEFAULT_HTTP,
+    )]
+    pub http: Option<String>,
+    /// A name by which clients call the HTTP server, beside localhost; may be given several times
+    #[arg(long = "http-host", value_name = "HOST")]
+    pub hosts: Vec<String>,
+    /// A web page that may call the HTTP server, such as https://app.example; may be given several times
+    #[arg(long = "http-origin", value_name = "ORIGIN")]
+    pub origins: Vec<String>,
 }
 
 /// Options of `segue login`.

@@ -28,16 +28,17 @@ use serde::{
 };
 
 use crate::{
-    cli::{LogFormat, Settings, TokenStorePlace},
+    cli::{LogFormat, ServeArgs, Settings, TokenStorePlace},
     engine::EngineOptions,
     home::{HOME_VARIABLE, Home},
+    http::Names,
 };
 
 /// Who the user is when nobody says: on a person's own machine there is only one.
 const DEFAULT_USER: &str = "local";
 /// What is logged when nobody says. rmcp reports a client that has left as an error; it is none.
 /// Where the page of metrics is, is told: nobody else knows the port when the system chooses it.
-const DEFAULT_LOG: &str = "warn,segue::metrics=info,rmcp::service=off";
+const DEFAULT_LOG: &str = "warn,segue::metrics=info,segue::http=info,rmcp::service=off";
 /// Bytes of a user's name: what a search attribute holds.
 const LONGEST_USER: usize = 255;
 /// How long a review waits when nobody says.
@@ -86,6 +87,15 @@ pub struct Config {
     pub log: String,
     /// The form of the log.
     pub log_format: LogFormat,
+    /// Where `segue serve` serves HTTP instead of stdio: a port of this machine's own, or an address with
+    /// one. Unset: it serves stdio.
+    pub http: Option<String>,
+    /// The names by which clients call the HTTP server, beside those of the machine itself.
+    #[serde(deserialize_with = "listed")]
+    pub http_hosts: Vec<String>,
+    /// The web pages that may call it, by origin.
+    #[serde(deserialize_with = "listed")]
+    pub http_origins: Vec<String>,
     /// Where the page of metrics is served: a port of this machine's own, or an address with one. Unset:
     /// nothing is counted, and no port is opened.
     pub metrics: Option<String>,
@@ -127,6 +137,9 @@ impl Default for Config {
             worker_version: None,
             log: DEFAULT_LOG.to_owned(),
             log_format: LogFormat::default(),
+            http: None,
+            http_hosts: Vec::new(),
+            http_origins: Vec::new(),
             metrics: None,
             token_store: TokenStorePlace::default(),
             model: None,
@@ -288,6 +301,8 @@ impl Config {
             bail!("user must be a name of 1 to {LONGEST_USER} bytes");
         }
         self.metrics_address()?;
+        self.http_address()?;
+        self.http_names()?;
         if let Some(upstream) = &self.upstream {
             Endpoint::parse(upstream).map_err(|problem| anyhow!("upstream: {problem}"))?;
         }
@@ -315,15 +330,44 @@ impl Config {
     /// # Errors
     /// It is neither.
     pub fn metrics_address(&self) -> anyhow::Result<Option<SocketAddr>> {
-        let Some(text) = &self.metrics else {
-            return Ok(None);
-        };
-        let on_loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let port = text.parse().map(on_loopback);
-        let address = port.or_else(|_| text.parse()).map_err(|_| {
-            anyhow!("metrics is {text:?}; it must be a port, or an address such as 127.0.0.1:9464")
-        });
-        address.map(Some)
+        let address = |text: &String| address("metrics", text, "127.0.0.1:9464");
+        self.metrics.as_ref().map(address).transpose()
+    }
+
+    /// Where HTTP is served; none if stdio is. A port alone is one of the loopback address.
+    ///
+    /// # Errors
+    /// It is neither a port nor an address.
+    pub fn http_address(&self) -> anyhow::Result<Option<SocketAddr>> {
+        let address = |text: &String| address("http", text, "127.0.0.1:8620");
+        self.http.as_ref().map(address).transpose()
+    }
+
+    /// The names by which the HTTP server is called, and the pages that may call it.
+    ///
+    /// # Errors
+    /// One of them is none.
+    pub(crate) fn http_names(&self) -> anyhow::Result<Names> {
+        Names::checked(&self.http_hosts, &self.http_origins)
+    }
+
+    /// The same configuration, with the flags of `segue serve` over it.
+    ///
+    /// # Errors
+    /// One of them is not right.
+    pub(crate) fn serving(mut self, flags: &ServeArgs) -> anyhow::Result<Self> {
+        if let Some(http) = &flags.http {
+            self.http = Some(http.clone());
+        }
+        for (flags, setting) in [
+            (&flags.hosts, &mut self.http_hosts),
+            (&flags.origins, &mut self.http_origins),
+        ] {
+            if !flags.is_empty() {
+                setting.clone_from(flags);
+            }
+        }
+        self.check()
     }
 
     /// How calls of the upstream are limited.
@@ -447,6 +491,15 @@ fn review_seconds(text: &str) -> anyhow::Result<u64> {
     }
 }
 
+/// The address that a setting names; a port alone is one of the loopback address.
+fn address(key: &str, text: &str, example: &str) -> anyhow::Result<SocketAddr> {
+    let on_loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let port = text.parse().map(on_loopback);
+    port.or_else(|_| text.parse()).map_err(|_| {
+        anyhow!("{key} is {text:?}; it must be a port, or an address such as {example}")
+    })
+}
+
 /// What Temporal takes as a build id.
 fn is_version(text: &str) -> bool {
     (1..=100).contains(&text.len())
@@ -476,30 +529,52 @@ fn absolute(path: &Path) -> anyhow::Result<String> {
 
 /// A list of folders, or in the environment a text as of `PATH`.
 fn folders<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PathBuf>, D::Error> {
-    struct Folders;
+    let split = |text: &str| std::env::split_paths(text).collect::<Vec<_>>();
+    let folders = deserializer.deserialize_any(List {
+        split,
+        what: "a list of folders",
+    })?;
+    let folders = folders.into_iter();
+    Ok(folders.filter(|f| !f.as_os_str().is_empty()).collect())
+}
 
-    impl<'de> Visitor<'de> for Folders {
-        type Value = Vec<PathBuf>;
+/// A list of names, or in the environment a text with commas between them.
+fn listed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let split = |text: &str| {
+        let names = text.split(',').map(str::trim);
+        names.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let names = deserializer.deserialize_any(List {
+        split,
+        what: "a list of names",
+    })?;
+    Ok(names.into_iter().filter(|name| !name.is_empty()).collect())
+}
 
-        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-            formatter.write_str("a list of folders")
-        }
+/// Reads a list, or a text that is one.
+struct List<T> {
+    split: fn(&str) -> Vec<T>,
+    what: &'static str,
+}
 
-        fn visit_str<E>(self, text: &str) -> Result<Vec<PathBuf>, E> {
-            let folders = std::env::split_paths(text);
-            Ok(folders.filter(|f| !f.as_os_str().is_empty()).collect())
-        }
+impl<'de, T: Deserialize<'de>> Visitor<'de> for List<T> {
+    type Value = Vec<T>;
 
-        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<PathBuf>, A::Error> {
-            let mut folders = Vec::new();
-            while let Some(folder) = list.next_element::<PathBuf>()? {
-                folders.push(folder);
-            }
-            Ok(folders)
-        }
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.what)
     }
 
-    deserializer.deserialize_any(Folders)
+    fn visit_str<E>(self, text: &str) -> Result<Vec<T>, E> {
+        Ok((self.split)(text))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = list.next_element()? {
+            items.push(item);
+        }
+        Ok(items)
+    }
 }
 
 /// The name that a setting's value has in the file.

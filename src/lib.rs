@@ -12,6 +12,7 @@ pub mod config;
 pub mod engine;
 pub mod home;
 pub mod host;
+mod http;
 mod logging;
 pub mod metrics;
 mod output;

@@ -109,6 +109,17 @@ impl Page {
         Ok(answer.text().await?)
     }
 
+    /// Listens at this address, and serves the page there until `stop`.
+    async fn open(&self, address: SocketAddr, stop: &CancellationToken) -> anyhow::Result<()> {
+        let listener = TcpListener::bind(address)
+            .await
+            .with_context(|| format!("{address} cannot be listened at"))?;
+        let bound = listener.local_addr()?;
+        tracing::info!("metrics at http://{bound}{PATH}");
+        tokio::spawn(self.clone().serve(listener, stop.clone()));
+        Ok(())
+    }
+
     /// Serves the page, and nothing else, until `stop`.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
         let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
@@ -182,26 +193,32 @@ pub(crate) async fn start(config: &Config, stop: &CancellationToken) -> anyhow::
     let Some(address) = config.metrics_address()? else {
         return Ok(Metrics::off());
     };
-    match open(address).await {
-        Ok((page, listener, metrics)) => {
-            tokio::spawn(page.serve(listener, stop.clone()));
-            Ok(metrics)
-        }
-        Err(error) => {
-            tracing::error!("no metrics: {error:#}; choose another address for --metrics");
-            Ok(Metrics::off())
-        }
-    }
+    let counting = async {
+        let (page, metrics) = Page::new()?;
+        page.open(address, stop).await?;
+        anyhow::Ok(metrics)
+    };
+    counting.await.or_else(|error| {
+        tracing::error!("no metrics: {error:#}; choose another address for --metrics");
+        Ok(Metrics::off())
+    })
 }
 
-async fn open(address: SocketAddr) -> anyhow::Result<(Page, TcpListener, Metrics)> {
-    let listener = TcpListener::bind(address)
-        .await
-        .with_context(|| format!("{address} cannot be listened at"))?;
-    let bound = listener.local_addr()?;
+/// The same for a server that has the page among its own: it counts in any case.
+///
+/// # Errors
+/// The address cannot be read, or no port is left on the loopback address.
+pub(crate) async fn start_with_page(
+    config: &Config,
+    stop: &CancellationToken,
+) -> anyhow::Result<(Page, Metrics)> {
     let (page, metrics) = Page::new()?;
-    tracing::info!("metrics at http://{bound}{PATH}");
-    Ok((page, listener, metrics))
+    if let Some(address) = config.metrics_address()?
+        && let Err(error) = page.open(address, stop).await
+    {
+        tracing::error!("no metrics there: {error:#}; choose another address for --metrics");
+    }
+    Ok((page, metrics))
 }
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ mod sync_playlist;
 mod sync_track;
 mod update_schedule;
 
-use std::{path::PathBuf, time::Instant};
+use std::{path::PathBuf, sync::Arc, time::Instant};
 
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
@@ -152,7 +152,8 @@ pub struct Segue {
     settings: Settings,
     model: Option<ModelStanding>,
     agents: AgentSettings,
-    router: ToolRouter<Self>,
+    /// Shared: over HTTP each call has a server of its own.
+    router: Arc<ToolRouter<Self>>,
 }
 
 impl Segue {
@@ -165,7 +166,16 @@ impl Segue {
             settings,
             model: None,
             agents: AgentSettings::default(),
-            router: Self::router(),
+            router: Arc::new(Self::router()),
+        }
+    }
+
+    /// The same for another user: whoever serves several has one for each.
+    #[must_use]
+    pub fn acting_for(&self, user_id: impl Into<String>) -> Self {
+        Self {
+            user_id: user_id.into(),
+            ..self.clone()
         }
     }
 

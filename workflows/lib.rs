@@ -12,6 +12,7 @@ pub mod batch;
 pub mod batch_page;
 pub mod batch_sync;
 pub mod call_budget;
+pub mod client_session;
 pub mod comparison;
 pub mod dead_letter;
 mod disambiguation;

@@ -98,6 +98,7 @@ const AGENTS_SUFFIX: &str = "-agents";
 const PAGE_INFIX: &str = "-page-";
 const REVIEW_PREFIX: &str = "review-";
 const ANSWER_PREFIX: &str = "answer-";
+const CLIENT_SESSION_PREFIX: &str = "client-session-";
 
 /// A new sync id: 122 random bits, so that nobody can guess somebody else's. For clients, never
 /// for workflow code.
@@ -116,16 +117,30 @@ fn random() -> uuid::fmt::Simple {
 /// The id of a sync that a workflow starts: made of what names its occasion, so that a replay and a
 /// repeated attempt come to the same. No easier to guess than the run ids among its parts.
 pub(crate) fn derived_sync_id(parts: &[&str]) -> String {
+    format!("{SYNC_PREFIX}{}", digest_of(parts))
+}
+
+/// The id under which a user's session over HTTP is kept: who knows the id of a session, but is
+/// somebody else, does not find it.
+pub(crate) fn client_session_id(user_id: &str, session_id: &str) -> String {
+    // A header's value, which the session's id is, holds no zero byte.
+    let digest = digest_of(&[session_id, user_id]);
+    format!("{CLIENT_SESSION_PREFIX}{digest}")
+}
+
+/// 128 bits, in hexadecimal, that depend on every part. Of parts that hold no zero byte, also on where
+/// each ends.
+fn digest_of(parts: &[&str]) -> String {
     let mut digest = Sha256::new();
     for part in parts {
         digest.update(part);
         digest.update([0]);
     }
-    let hex: String = digest.finalize()[..16]
+    let digest = digest.finalize();
+    digest[..16]
         .iter()
         .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("{SYNC_PREFIX}{hex}")
+        .collect()
 }
 
 /// A new schedule id: as random as a sync id. For clients, never for workflow code.

@@ -21,6 +21,7 @@ use crate::{
     batch_page::BatchPage,
     batch_sync::BatchSync,
     call_budget::CallBudget,
+    client_session::ClientSession,
     dead_letter::DeadLetter,
     gate::{self, Gate},
     metrics::{Attempts, Ends, count_backlog},
@@ -121,6 +122,7 @@ pub async fn run(
         .register_workflow::<Review>()?
         .register_workflow::<RememberedAnswer>()?
         .register_workflow::<ScheduledSync>()?
+        .register_workflow::<ClientSession>()?
         .register_activities(activities)
         .register_activities(batch_activities)
         .register_activities(EngineActivities)

@@ -37,8 +37,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     }
     let (home, config) = Config::load(&cli.settings)?;
     logging::start(&config)?;
-    match cli.command.unwrap_or(Command::Serve) {
-        Command::Serve => serve::run(&config, &home).await?,
+    match cli.command.unwrap_or_default() {
+        Command::Serve(arguments) => serve::run(&config, &home, arguments).await?,
         Command::Worker => worker::run(&config, &home).await?,
         Command::Login(arguments) => login::run(&config, &home, arguments).await?,
         Command::Bench(arguments) => return bench::run(&config, &home, arguments).await,

@@ -1,27 +1,74 @@
-//! `segue serve`: MCP over stdio, and a worker, until the client closes stdin.
+//! `segue serve`: MCP over stdio, until the client closes stdin, or over HTTP, until it is told to stop; and
+//! a worker.
 
+use std::{net::SocketAddr, path::PathBuf};
+
+use anyhow::{Context, bail};
 use rmcp::{ServiceExt, service::ServerInitializeError};
 use segue_tools::{Engine, EngineState, Segue};
-use segue_workflows::gate::Gate;
-use tokio::sync::watch;
+use segue_workflows::{gate::Gate, metrics::Metrics};
+use tokio::{net::TcpListener, sync::watch};
+use tokio_util::sync::CancellationToken;
 
-use crate::{config::Config, home::Home, host, metrics, shutdown};
+use crate::{
+    cli::ServeArgs,
+    config::Config,
+    home::Home,
+    host,
+    http::{self, Site},
+    metrics, shutdown,
+};
 
-pub(super) async fn run(config: &Config, home: &Home) -> anyhow::Result<()> {
+pub(super) async fn run(config: &Config, home: &Home, flags: ServeArgs) -> anyhow::Result<()> {
+    let config = config.clone().serving(&flags)?;
     let stop = shutdown::on_signal();
+    match config.http_address()? {
+        Some(address) => over_http(&config, home, address, &stop).await,
+        None => over_stdio(&config, home, &stop).await,
+    }
+}
+
+/// What a server is made of, beside what its transport brings.
+struct Parts {
+    server: Segue,
+    gate: Gate,
+    state: watch::Sender<EngineState>,
+    engine: watch::Receiver<EngineState>,
+}
+
+fn parts(config: &Config, import_folders: Vec<PathBuf>, metrics: Metrics) -> anyhow::Result<Parts> {
     let (state, engine) = watch::channel(EngineState::Starting(
         "the managed engine is being started".to_owned(),
     ));
-    let metrics = metrics::start(config, &stop).await?;
-    let gate = Gate::counting(config.gate_settings(), metrics.clone());
+    let gate = Gate::counting(config.gate_settings(), metrics);
+    let settings = segue_tools::Settings {
+        import_folders,
+        ..config.tool_settings()
+    };
     let server = Segue::new(
-        Engine::new(engine),
+        Engine::new(engine.clone()),
         gate.clone(),
         config.user.clone(),
-        config.tool_settings(),
+        settings,
     )
     .with_model(config.model()?.standing())
     .with_agents(config.agent_settings());
+    Ok(Parts {
+        server,
+        gate,
+        state,
+        engine,
+    })
+}
+
+async fn over_stdio(config: &Config, home: &Home, stop: &CancellationToken) -> anyhow::Result<()> {
+    let metrics = metrics::start(config, stop).await?;
+    let Parts {
+        server,
+        gate,
+        state,
+        ..
+    } = parts(config, config.import_folders.clone(), metrics.clone())?;
 
     // The client is answered while the engine still starts; a tool call waits for it.
     let serving = async {
@@ -45,6 +92,41 @@ pub(super) async fn run(config: &Config, home: &Home) -> anyhow::Result<()> {
         stop.cancel();
         ended
     };
-    tokio::try_join!(serving, host::run(config, home, &gate, &state, &stop))?;
+    tokio::try_join!(serving, host::run(config, home, &gate, &state, stop))?;
+    Ok(())
+}
+
+async fn over_http(
+    config: &Config,
+    home: &Home,
+    address: SocketAddr,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    if !address.ip().is_loopback() {
+        bail!(
+            "{address} can be reached by others, and there is no authentication; \
+             serve 127.0.0.1:{} instead",
+            address.port()
+        );
+    }
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("{address} cannot be listened at; choose another with --http"))?;
+    let (page, metrics) = metrics::start_with_page(config, stop).await?;
+    // Whoever comes over a network names no files of this machine.
+    let parts = parts(config, Vec::new(), metrics.clone())?;
+    let site = Site {
+        server: parts.server,
+        user_id: config.user.clone(),
+        engine: parts.engine,
+        metrics,
+        page,
+        names: config.http_names()?,
+    };
+    let serving = http::serve(listener, site, stop.clone());
+    tokio::try_join!(
+        serving,
+        host::run(config, home, &parts.gate, &parts.state, stop)
+    )?;
     Ok(())
 }

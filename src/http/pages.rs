@@ -1,0 +1,46 @@
+//! The pages beside MCP: the metrics, and whether all is well.
+
+use axum::{
+    Router,
+    body::Body,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use segue_tools::EngineState;
+use tokio::sync::watch;
+
+use crate::metrics::Page;
+
+/// What the pages tell of.
+#[derive(Clone)]
+pub(super) struct Pages {
+    pub(super) engine: watch::Receiver<EngineState>,
+    pub(super) metrics: Page,
+}
+
+pub(super) fn router(pages: Pages) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(health))
+        .with_state(pages)
+}
+
+async fn metrics(State(pages): State<Pages>) -> Response {
+    pages.metrics.response().await.map(Body::from)
+}
+
+/// For a balancer: a process whose engine is not there is sent no calls.
+async fn health(State(pages): State<Pages>) -> Response {
+    match &*pages.engine.borrow() {
+        EngineState::Ready(_) => (StatusCode::OK, "ok\n").into_response(),
+        EngineState::Starting(_) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "the engine is starting\n").into_response()
+        }
+        // Why it failed is in the log: it may name what is nobody's business here.
+        EngineState::Failed(_) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "the engine is not there\n").into_response()
+        }
+    }
+}
