@@ -1,7 +1,10 @@
-//! A client of our own server: this program as a process of its own, spoken to over stdio as any
+//! A client of our own server: this program as a process of its own, spoken to over stdio or HTTP as any
 //! assistant does, and killed like any process. The demo, the benches and the tests use it.
 
+mod over_http;
+
 use std::{
+    ops::Deref,
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -22,6 +25,8 @@ use tokio::{
     process::{Child, Command},
     time::timeout,
 };
+
+pub use self::over_http::{HttpServer, discover};
 
 /// Time for one call: far more than any takes, but an end.
 const CALL_TIMEOUT: Duration = Duration::from_secs(90);
@@ -110,51 +115,23 @@ impl Launch {
     }
 }
 
-/// A server that serves us.
-pub struct Server {
-    process: Child,
+/// What this client says of itself.
+fn introduction() -> ClientConfig {
+    ClientConfig::new(
+        ClientCapabilities::default(),
+        Implementation::new("segue-client", env!("CARGO_PKG_VERSION")),
+    )
+}
+
+/// A conversation with a server.
+pub struct Conversation {
     client: RunningService<RoleClient, ClientConfig>,
 }
 
-impl Server {
-    /// Starts it, and opens the conversation.
-    ///
-    /// # Errors
-    /// It does not start, or does not speak MCP.
-    pub async fn start(launch: &Launch) -> anyhow::Result<Self> {
-        Self::start_as(launch, "serve").await
-    }
-
-    /// The same with another command that serves MCP over stdio, such as the bundled upstream.
-    ///
-    /// # Errors
-    /// It does not start, or does not speak MCP.
-    pub async fn start_as(launch: &Launch, command: &str) -> anyhow::Result<Self> {
-        let mut process = launch
-            .command(&[command])?
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("{} does not start", launch.program.display()))?;
-        let (Some(stdin), Some(stdout)) = (process.stdin.take(), process.stdout.take()) else {
-            bail!("the server has no stdin or stdout");
-        };
-        let client = ClientConfig::new(
-            ClientCapabilities::default(),
-            Implementation::new("segue-client", env!("CARGO_PKG_VERSION")),
-        );
-        let client = timeout(CALL_TIMEOUT, client.serve((stdout, stdin))).await??;
-        Ok(Self { process, client })
-    }
-
-    /// The client's side of the conversation.
+impl Conversation {
+    /// The client's side of it.
     pub fn peer(&self) -> &Peer<RoleClient> {
         self.client.peer()
-    }
-
-    /// The process id, while it runs.
-    pub fn pid(&self) -> Option<u32> {
-        self.process.id()
     }
 
     /// Calls a tool, and gives whatever it answers.
@@ -197,6 +174,65 @@ impl Server {
         }
     }
 
+    /// Ends it, as a client does that has nothing more to say.
+    ///
+    /// # Errors
+    /// It broke before.
+    pub async fn end(self) -> anyhow::Result<()> {
+        self.client.cancel().await?;
+        Ok(())
+    }
+}
+
+/// A server over stdio that serves us.
+pub struct Server {
+    process: Child,
+    conversation: Conversation,
+}
+
+impl Deref for Server {
+    type Target = Conversation;
+
+    fn deref(&self) -> &Conversation {
+        &self.conversation
+    }
+}
+
+impl Server {
+    /// Starts it, and opens the conversation.
+    ///
+    /// # Errors
+    /// It does not start, or does not speak MCP.
+    pub async fn start(launch: &Launch) -> anyhow::Result<Self> {
+        Self::start_as(launch, "serve").await
+    }
+
+    /// The same with another command that serves MCP over stdio, such as the bundled upstream.
+    ///
+    /// # Errors
+    /// It does not start, or does not speak MCP.
+    pub async fn start_as(launch: &Launch, command: &str) -> anyhow::Result<Self> {
+        let mut process = launch
+            .command(&[command])?
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("{} does not start", launch.program.display()))?;
+        let (Some(stdin), Some(stdout)) = (process.stdin.take(), process.stdout.take()) else {
+            bail!("the server has no stdin or stdout");
+        };
+        let client = timeout(CALL_TIMEOUT, introduction().serve((stdout, stdin))).await??;
+        Ok(Self {
+            process,
+            conversation: Conversation { client },
+        })
+    }
+
+    /// The process id, while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.id()
+    }
+
     /// `kill -9`: nothing of it has a chance to tidy up.
     ///
     /// # Errors
@@ -211,7 +247,7 @@ impl Server {
     /// # Errors
     /// It does not end in time.
     pub async fn end(mut self) -> anyhow::Result<()> {
-        self.client.cancel().await?;
+        self.conversation.end().await?;
         timeout(END_TIMEOUT, self.process.wait())
             .await
             .context("the server did not end when its client left")??;

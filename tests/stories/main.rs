@@ -25,6 +25,7 @@ mod demo;
 mod doctor;
 mod foreign_upstream;
 mod history_replay;
+mod http;
 mod imports;
 mod injections;
 mod kills;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures::{StreamExt, TryStreamExt, stream};
-use segue::{client::Server, engine::Engine};
+use segue::{client::HttpServer, engine::Engine};
 use segue_workflows::{
     call_budget::{CallBudget, Facts, Renewal, Share},
     music_sync::MusicSync,
@@ -119,10 +119,11 @@ async fn two_workers_share_the_load_and_the_work_of_a_killed_one_moves() {
     let host = engine.address().trim_start_matches("http://").to_owned();
     let world = World::new().await;
     let launch = world.launch().with("TEMPORAL_ADDRESS", host);
-    let server = Server::start(&launch).await.unwrap();
+    let process = HttpServer::start(&launch, &[]).await.unwrap();
+    let server = process.discover(None).await.unwrap();
     let worker = || -> Child { launch.command(&["worker"]).unwrap().spawn().unwrap() };
     let (mut doomed, mut other) = (worker(), worker());
-    let processes = [server.pid(), doomed.id(), other.id()].map(Option::unwrap);
+    let processes = [process.pid(), doomed.id(), other.id()].map(Option::unwrap);
     until("all three take work", async || {
         let health = server.call("get_health", json!({})).await.unwrap();
         health["workers"]["count"] == 3

@@ -8,7 +8,7 @@ use std::{
 };
 
 use segue::{
-    client::{Launch, Server},
+    client::{Conversation, Launch, Server},
     config::Config,
     engine::{Engine, EngineOptions},
     home::Home,
@@ -223,19 +223,19 @@ pub(crate) fn song((title, artist, _): (&str, &str, &str), playlist: &str) -> Va
 }
 
 /// Starts a sync, and gives its id.
-pub(crate) async fn start(server: &Server, call: Value) -> String {
+pub(crate) async fn start(server: &Conversation, call: Value) -> String {
     let view = server.call("sync_track", call).await.expect("accepted");
     view["sync_id"].as_str().expect("a sync_id").to_owned()
 }
 
 /// Starts a batch, and gives its id.
-pub(crate) async fn start_batch(server: &Server, call: Value) -> String {
+pub(crate) async fn start_batch(server: &Conversation, call: Value) -> String {
     let view = server.call("sync_playlist", call).await.expect("accepted");
     view["sync_id"].as_str().expect("an id").to_owned()
 }
 
 /// Waits until the sync has ended, and gives its last view.
-pub(crate) async fn ended(server: &Server, sync_id: &str) -> Value {
+pub(crate) async fn ended(server: &Conversation, sync_id: &str) -> Value {
     let until = Instant::now() + PATIENCE;
     loop {
         let call = json!({"sync_id": sync_id, "wait_seconds": 10});
@@ -252,7 +252,7 @@ pub(crate) async fn ended(server: &Server, sync_id: &str) -> Value {
 }
 
 /// Waits until the sync has this status, and gives its view.
-pub(crate) async fn stands(server: &Server, sync_id: &str, status: &str) -> Value {
+pub(crate) async fn stands(server: &Conversation, sync_id: &str, status: &str) -> Value {
     let until = Instant::now() + PATIENCE;
     loop {
         let call = json!({"sync_id": sync_id});
