@@ -51,6 +51,9 @@ pub enum Command {
     Worker,
     /// Sign in to Spotify in the browser, and keep the sign-in
     Login(LoginArgs),
+    /// Make, list and revoke the bearer tokens of those who may call over HTTP
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Show the main job in one terminal, against a simulated Spotify, in under a minute
     Demo(DemoArgs),
     /// Check every part, say what is wrong and the command that mends it
@@ -137,6 +140,27 @@ pub struct Settings {
     /// Where `segue serve` and `segue worker` serve /metrics: a port, or an address with one [default: nowhere]
     #[arg(long, global = true, value_name = "PORT|ADDRESS")]
     pub metrics: Option<String>,
+    /// The OAuth authorization server whose access tokens are taken over HTTP [default: none]
+    #[arg(long, global = true, value_name = "URL")]
+    pub oauth_issuer: Option<String>,
+    /// Whom such a token must be meant for: as a rule the URL at which clients reach /mcp
+    #[arg(long, global = true, value_name = "AUDIENCE")]
+    pub oauth_audience: Option<String>,
+    /// The URL at which clients reach /mcp [default: the audience, if it is a URL]
+    #[arg(long, global = true, value_name = "URL")]
+    pub oauth_resource: Option<String>,
+    /// Where the issuer's keys are [default: where its metadata says]
+    #[arg(long, global = true, value_name = "URL")]
+    pub oauth_jwks_url: Option<String>,
+    /// The scope that a token must have [default: none]
+    #[arg(long, global = true, value_name = "SCOPE")]
+    pub oauth_scope: Option<String>,
+    /// Calls over HTTP that one user may make in a minute [default: 3000]
+    #[arg(long, global = true, value_name = "CALLS")]
+    pub user_calls_per_minute: Option<u32>,
+    /// Calls over HTTP that one user may have open at once [default: 256]
+    #[arg(long, global = true, value_name = "CALLS")]
+    pub user_calls_at_once: Option<u32>,
     /// Where the Spotify sign-in is kept
     #[arg(long, global = true, value_enum)]
     pub token_store: Option<TokenStorePlace>,
@@ -241,6 +265,34 @@ pub struct LoginArgs {
     /// Only print the address, for a browser elsewhere on this machine
     #[arg(long)]
     pub no_browser: bool,
+}
+
+/// What `segue token` does.
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Make a token, and show it this once
+    ///
+    /// From the first token on, every call over HTTP needs one.
+    Create {
+        /// A word on what it is for, such as the device
+        #[arg(long, value_name = "TEXT")]
+        note: Option<String>,
+        /// After which time it ends by itself, such as 90d [default: never]
+        #[arg(long, value_name = "TIME")]
+        expires: Option<String>,
+    },
+    /// List the tokens: ids, users and times, and no token
+    List {
+        /// Answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// End a token; running servers refuse it within two seconds
+    Revoke {
+        /// The id that `segue token list` shows, or the token itself
+        #[arg(value_name = "ID")]
+        id: String,
+    },
 }
 
 /// Options of `segue demo`.

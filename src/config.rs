@@ -28,6 +28,7 @@ use serde::{
 };
 
 use crate::{
+    access,
     cli::{LogFormat, ServeArgs, Settings, TokenStorePlace},
     engine::EngineOptions,
     home::{HOME_VARIABLE, Home},
@@ -99,6 +100,20 @@ pub struct Config {
     /// Where the page of metrics is served: a port of this machine's own, or an address with one. Unset:
     /// nothing is counted, and no port is opened.
     pub metrics: Option<String>,
+    /// The OAuth authorization server whose access tokens are taken over HTTP. Unset: none is.
+    pub oauth_issuer: Option<String>,
+    /// Whom such a token must be meant for.
+    pub oauth_audience: Option<String>,
+    /// The URL at which clients reach /mcp. Unset: the audience, which is a URL then.
+    pub oauth_resource: Option<String>,
+    /// Where the issuer's keys are. Unset: where its metadata says.
+    pub oauth_jwks_url: Option<String>,
+    /// The scope that a token must have. Unset: none.
+    pub oauth_scope: Option<String>,
+    /// Calls over HTTP that one user may make in a minute.
+    pub user_calls_per_minute: u32,
+    /// Calls over HTTP that one user may have open at once.
+    pub user_calls_at_once: u32,
     /// Where the Spotify sign-in is kept.
     pub token_store: TokenStorePlace,
     /// The name of the model that decides between close matches. Unset: there is none.
@@ -141,6 +156,13 @@ impl Default for Config {
             http_hosts: Vec::new(),
             http_origins: Vec::new(),
             metrics: None,
+            oauth_issuer: None,
+            oauth_audience: None,
+            oauth_resource: None,
+            oauth_jwks_url: None,
+            oauth_scope: None,
+            user_calls_per_minute: access::DEFAULT_CALLS_PER_MINUTE,
+            user_calls_at_once: access::DEFAULT_CALLS_AT_ONCE,
             token_store: TokenStorePlace::default(),
             model: None,
             agents_share: 0.0,
@@ -214,6 +236,13 @@ impl Config {
             .set_override_option("log", flags.log.clone())?
             .set_override_option("log_format", flags.log_format.map(name_of))?
             .set_override_option("metrics", flags.metrics.clone())?
+            .set_override_option("oauth_issuer", flags.oauth_issuer.clone())?
+            .set_override_option("oauth_audience", flags.oauth_audience.clone())?
+            .set_override_option("oauth_resource", flags.oauth_resource.clone())?
+            .set_override_option("oauth_jwks_url", flags.oauth_jwks_url.clone())?
+            .set_override_option("oauth_scope", flags.oauth_scope.clone())?
+            .set_override_option("user_calls_per_minute", flags.user_calls_per_minute)?
+            .set_override_option("user_calls_at_once", flags.user_calls_at_once)?
             .set_override_option("token_store", flags.token_store.map(name_of))?
             .set_override_option("model", flags.model.clone())?
             .set_override_option("agents_share", flags.agents_share)?
@@ -303,6 +332,7 @@ impl Config {
         self.metrics_address()?;
         self.http_address()?;
         self.http_names()?;
+        access::check(&self)?;
         if let Some(upstream) = &self.upstream {
             Endpoint::parse(upstream).map_err(|problem| anyhow!("upstream: {problem}"))?;
         }
@@ -703,6 +733,19 @@ mod tests {
             ("metrics = 'everywhere'", "metrics"),
             ("metrics = 70000", "metrics"),
             ("metrics = 'localhost'", "metrics"),
+            ("oauth_issuer = 'https://id.example.com'", "oauth_audience"),
+            (
+                "oauth_issuer = 'http://id.example.com'\noauth_audience = 'https://a/mcp'",
+                "oauth_issuer",
+            ),
+            (
+                "oauth_issuer = 'https://a'\noauth_audience = 'segue'",
+                "oauth_resource",
+            ),
+            ("oauth_audience = 'https://a/mcp'", "oauth_issuer"),
+            ("user_calls_per_minute = 0", "user_calls_per_minute"),
+            ("user_calls_at_once = 0", "user_calls_at_once"),
+            ("user = 'oauth:0'", "user"),
             ("model = ' '", "model"),
             ("agents_share = 50", "agents_share"),
             ("agent_connection = 'both'", "agent_connection"),

@@ -96,6 +96,12 @@ impl Home {
         self.data.join("secrets.json")
     }
 
+    /// The bearer tokens of those who may call over HTTP, as hashes. It may not exist.
+    #[must_use]
+    pub fn tokens_file(&self) -> PathBuf {
+        self.data.join("tokens.json")
+    }
+
     /// The folder of durable data, created private to the user.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 //!
 //! A library under a thin `main`, so that the tests in `tests/` can use its parts.
 
+pub mod access;
 // For the fuzz targets alone, which stand outside this crate.
 #[doc(hidden)]
 pub mod border;
@@ -16,5 +17,6 @@ mod http;
 mod logging;
 pub mod metrics;
 mod output;
+mod private_file;
 pub mod processes;
 mod shutdown;

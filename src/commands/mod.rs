@@ -11,6 +11,7 @@ mod serve;
 mod sim;
 mod spotify;
 mod stage;
+mod token;
 mod torture;
 mod worker;
 
@@ -41,6 +42,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Serve(arguments) => serve::run(&config, &home, arguments).await?,
         Command::Worker => worker::run(&config, &home).await?,
         Command::Login(arguments) => login::run(&config, &home, arguments).await?,
+        Command::Token(command) => token::run(&config, &home, command)?,
         Command::Bench(arguments) => return bench::run(&config, &home, arguments).await,
         Command::Demo(arguments) => return demo::run(&config, &home, arguments).await,
         Command::Doctor(arguments) => return doctor::run(&config, &home, arguments).await,

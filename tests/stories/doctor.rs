@@ -21,7 +21,7 @@ use temporalio_common::protos::temporal::api::{
 use crate::{sign_in::login, stand_in::StandIn, support::World};
 
 /// All parts, in their order: whoever reads the JSON relies on them.
-const PARTS: [&str; 15] = [
+const PARTS: [&str; 16] = [
     "folders",
     "permissions",
     "disk space",
@@ -37,6 +37,7 @@ const PARTS: [&str; 15] = [
     "refresh token",
     "Spotify clock",
     "model",
+    "access",
 ];
 
 /// What it said: how it ended, and its text.

@@ -85,8 +85,13 @@ pub(super) fn permissions(config: &Config, home: &Home) -> Check {
         (settings, upstream_is_private),
         (data.join("engine"), true),
         (home.config_file(), upstream_is_private),
-        (home.secrets_file(), true),
     ];
+    // Segue itself refuses to read these if others may.
+    let secrets = [home.secrets_file(), home.tokens_file()];
+    let paths: Vec<_> = paths
+        .into_iter()
+        .chain(secrets.iter().map(|path| (path.clone(), true)))
+        .collect();
     for (at, (path, private)) in paths.iter().enumerate() {
         if paths[..at].iter().any(|(other, _)| other == path) {
             continue;
@@ -106,7 +111,7 @@ pub(super) fn permissions(config: &Config, home: &Home) -> Check {
         } else if mode & OTHERS_WRITE != 0 {
             wrong.push(format!("others may change {shown} (mode {mode:o})"));
             mends.push(format!("chmod {keep} {}", quoted(path)));
-        } else if *path == home.secrets_file() && mode & OTHERS != 0 {
+        } else if secrets.contains(path) && mode & OTHERS != 0 {
             wrong.push(format!("others may read {shown} (mode {mode:o})"));
             mends.push(format!("chmod {keep} {}", quoted(path)));
         } else if *private && mode & OTHERS != 0 {

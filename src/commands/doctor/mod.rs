@@ -3,6 +3,7 @@
 //! It ends with 0 if all is well (also if something needs attention soon), with 1 if something is broken or the
 //! configuration cannot be read, and with 2 if the command line is wrong.
 
+mod access;
 mod check;
 mod clock;
 mod engine;
@@ -44,6 +45,7 @@ pub(super) async fn run(
     checks.extend(upstream::checks(config, home).await);
     checks.extend(sign_in::checks(config, home).await);
     checks.push(model::check(config).await);
+    checks.push(access::check(config, home).await);
     let report = Report {
         version: env!("CARGO_PKG_VERSION"),
         healthy: checks.iter().all(|check| check.state != State::Broken),
