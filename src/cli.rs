@@ -54,6 +54,9 @@ pub enum Command {
     /// Make, list and revoke the bearer tokens of those who may call over HTTP
     #[command(subcommand)]
     Token(TokenCommand),
+    /// List and renew the keys by which payloads are encrypted
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Show the main job in one terminal, against a simulated Spotify, in under a minute
     Demo(DemoArgs),
     /// Check every part, say what is wrong and the command that mends it
@@ -164,6 +167,12 @@ pub struct Settings {
     /// Where the Spotify sign-in is kept
     #[arg(long, global = true, value_enum)]
     pub token_store: Option<TokenStorePlace>,
+    /// Whether what the engine keeps is encrypted [default: on the managed engine; on another with a key file]
+    #[arg(long, global = true, value_name = "BOOL")]
+    pub encrypt_payloads: Option<bool>,
+    /// The file with the keys for that [default: one in the home]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub payload_key_file: Option<PathBuf>,
     /// The model that decides between close matches, at OPENAI_BASE_URL with OPENAI_API_KEY
     #[arg(long, global = true, value_name = "NAME")]
     pub model: Option<String>,
@@ -292,6 +301,31 @@ pub enum TokenCommand {
         /// The id that `segue token list` shows, or the token itself
         #[arg(value_name = "ID")]
         id: String,
+    },
+}
+
+/// What `segue key` does.
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Make a new key, which encrypts from now on; what older ones have sealed stays readable
+    ///
+    /// Processes begin to use it when they start, or when they first read what it has sealed.
+    New {
+        /// Only add it: to give the file to all machines before `segue key use`
+        #[arg(long)]
+        standby: bool,
+    },
+    /// Let this key encrypt from now on
+    Use {
+        /// The id that `segue key list` shows
+        #[arg(value_name = "ID")]
+        id: String,
+    },
+    /// List the keys: ids and times, and no key
+    List {
+        /// Answer as JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 

@@ -33,6 +33,7 @@ use crate::{
     engine::EngineOptions,
     home::{HOME_VARIABLE, Home},
     http::Names,
+    sealing::Sealing,
 };
 
 /// Who the user is when nobody says: on a person's own machine there is only one.
@@ -116,6 +117,11 @@ pub struct Config {
     pub user_calls_at_once: u32,
     /// Where the Spotify sign-in is kept.
     pub token_store: TokenStorePlace,
+    /// Whether what the engine keeps is encrypted. Unset: on the managed engine it is, on an external one if
+    /// `payload_key_file` is set.
+    pub encrypt_payloads: Option<bool>,
+    /// The file with the keys for that, as an absolute path. Unset: one in the home.
+    pub payload_key_file: Option<PathBuf>,
     /// The name of the model that decides between close matches. Unset: there is none.
     pub model: Option<String>,
     /// The share of syncs of one song that agents do when a call does not say, 0.0 to 1.0.
@@ -164,6 +170,8 @@ impl Default for Config {
             user_calls_per_minute: access::DEFAULT_CALLS_PER_MINUTE,
             user_calls_at_once: access::DEFAULT_CALLS_AT_ONCE,
             token_store: TokenStorePlace::default(),
+            encrypt_payloads: None,
+            payload_key_file: None,
             model: None,
             agents_share: 0.0,
             agent_connection: McpConnection::default(),
@@ -244,6 +252,8 @@ impl Config {
             .set_override_option("user_calls_per_minute", flags.user_calls_per_minute)?
             .set_override_option("user_calls_at_once", flags.user_calls_at_once)?
             .set_override_option("token_store", flags.token_store.map(name_of))?
+            .set_override_option("encrypt_payloads", flags.encrypt_payloads)?
+            .set_override_option("payload_key_file", path(&flags.payload_key_file)?)?
             .set_override_option("model", flags.model.clone())?
             .set_override_option("agents_share", flags.agents_share)?
             .set_override_option("agent_connection", flags.agent_connection.clone())?
@@ -269,6 +279,9 @@ impl Config {
         }
         if let Some(folder) = self.import_folders.iter().find(|f| !f.is_absolute()) {
             bail!("import_folders has {folder:?}; it must be an absolute path");
+        }
+        if let Some(file) = self.payload_key_file.as_ref().filter(|f| !f.is_absolute()) {
+            bail!("payload_key_file is {file:?}; it must be an absolute path");
         }
         review_seconds(&self.review_deadline)?;
         if !(1..=MOST_CALLS).contains(&self.upstream_budget) {
@@ -350,6 +363,10 @@ impl Config {
             search_attributes: segue_workflows::names::search_attributes()
                 .map(str::to_owned)
                 .to_vec(),
+            sealing: Sealing {
+                encrypt: self.encrypt_payloads,
+                key_file: self.payload_key_file.clone(),
+            },
             ..EngineOptions::default()
         }
     }
@@ -743,6 +760,8 @@ mod tests {
                 "oauth_resource",
             ),
             ("oauth_audience = 'https://a/mcp'", "oauth_issuer"),
+            ("encrypt_payloads = 'perhaps'", "encrypt_payloads"),
+            ("payload_key_file = 'keys.json'", "payload_key_file"),
             ("user_calls_per_minute = 0", "user_calls_per_minute"),
             ("user_calls_at_once = 0", "user_calls_at_once"),
             ("user = 'oauth:0'", "user"),

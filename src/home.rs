@@ -102,6 +102,12 @@ impl Home {
         self.data.join("tokens.json")
     }
 
+    /// The keys by which payloads are encrypted, unless another file is named. It may not exist.
+    #[must_use]
+    pub fn payload_keys_file(&self) -> PathBuf {
+        self.data.join("payload-keys.json")
+    }
+
     /// The folder of durable data, created private to the user.
     ///
     /// # Errors

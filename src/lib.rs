@@ -19,4 +19,5 @@ pub mod metrics;
 mod output;
 mod private_file;
 pub mod processes;
+pub mod sealing;
 mod shutdown;

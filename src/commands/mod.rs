@@ -6,6 +6,7 @@ mod demo;
 mod doctor;
 mod engine;
 pub(crate) mod eval;
+mod key;
 mod login;
 mod serve;
 mod sim;
@@ -42,6 +43,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Serve(arguments) => serve::run(&config, &home, arguments).await?,
         Command::Worker => worker::run(&config, &home).await?,
         Command::Login(arguments) => login::run(&config, &home, arguments).await?,
+        Command::Key(command) => key::run(&config, &home, command)?,
         Command::Token(command) => token::run(&config, &home, command)?,
         Command::Bench(arguments) => return bench::run(&config, &home, arguments).await,
         Command::Demo(arguments) => return demo::run(&config, &home, arguments).await,

@@ -79,6 +79,13 @@ pub enum EngineError {
         reason: String,
     },
 
+    /// The keys by which payloads are encrypted cannot be had.
+    #[error("what the engine keeps cannot be encrypted or read: {reason}")]
+    Keys {
+        /// Why, and what to do.
+        reason: String,
+    },
+
     /// The server does not answer.
     #[error(
         "no connection to the Temporal server at {address}: {reason}; check the address, the \
@@ -143,6 +150,7 @@ impl EngineError {
             Self::Crashed { .. } => "engine_crashed",
             Self::StartTimeout { .. } => "engine_start_timeout",
             Self::Settings { .. } => "engine_settings",
+            Self::Keys { .. } => "engine_keys",
             Self::Unreachable { .. } => "engine_unreachable",
             Self::NoNamespace { .. } => "engine_no_namespace",
             Self::SearchAttributes { .. } => "engine_search_attributes",

@@ -7,9 +7,12 @@
 use std::{collections::HashMap, path::Path};
 
 use temporalio_client::{Client, ClientOptions, Connection, ConnectionOptions};
-use temporalio_common::envconfig::{
-    ClientConfigProfile, ConfigError, DEFAULT_PROFILE, LoadClientConfigProfileOptions,
-    load_client_config_profile,
+use temporalio_common::{
+    data_converters::DataConverter,
+    envconfig::{
+        ClientConfigProfile, ConfigError, DEFAULT_PROFILE, LoadClientConfigProfileOptions,
+        load_client_config_profile,
+    },
 };
 
 use super::{
@@ -74,6 +77,7 @@ pub(super) fn settings(
 pub(super) async fn connect(
     settings: Settings,
     options: &EngineOptions,
+    converter: DataConverter,
 ) -> Result<Parts, EngineError> {
     let namespace = settings
         .profile
@@ -108,8 +112,10 @@ pub(super) async fn connect(
         .ensure_search_attributes(&options.search_attributes)
         .await?;
     let server_version = place.server_version().await;
-    let client = Client::new(connection, ClientOptions::new(namespace).build())
-        .map_err(|error| unreachable(error.to_string()))?;
+    let client = ClientOptions::new(namespace)
+        .data_converter(converter)
+        .build();
+    let client = Client::new(connection, client).map_err(|error| unreachable(error.to_string()))?;
     Ok(Parts {
         client,
         address,

@@ -4,6 +4,7 @@
 use std::{env, ffi::OsString, fs::File, path::PathBuf, process::Stdio, sync::Arc, time::Duration};
 
 use temporalio_client::{Client, ClientOptions, Connection, ConnectionOptions, Url};
+use temporalio_common::data_converters::DataConverter;
 use tokio::{
     process::Command,
     sync::watch,
@@ -81,10 +82,11 @@ impl Drop for Lease {
 pub(super) async fn connect(
     options: &EngineOptions,
     home: &Home,
+    converter: DataConverter,
 ) -> Result<(Parts, Lease, watch::Receiver<Health>), EngineError> {
     let member = Member::join(options, home).await?;
     let port = member.ensure().await?;
-    let parts = open(options, port).await?;
+    let parts = open(options, port, converter).await?;
     let (tell, health) = watch::channel(Health::Up);
     let lease = Lease {
         _users: Arc::clone(&member.users),
@@ -94,7 +96,11 @@ pub(super) async fn connect(
 }
 
 /// Connects to the engine at `port` and makes its namespace ready.
-async fn open(options: &EngineOptions, port: u16) -> Result<Parts, EngineError> {
+async fn open(
+    options: &EngineOptions,
+    port: u16,
+    converter: DataConverter,
+) -> Result<Parts, EngineError> {
     let address = format!("http://127.0.0.1:{port}");
     let unreachable = |reason: String| EngineError::Unreachable {
         address: address.clone(),
@@ -121,8 +127,10 @@ async fn open(options: &EngineOptions, port: u16) -> Result<Parts, EngineError> 
         .ensure_search_attributes(&options.search_attributes)
         .await?;
     let server_version = place.server_version().await;
-    let client = Client::new(connection, ClientOptions::new(NAMESPACE).build())
-        .map_err(|error| unreachable(error.to_string()))?;
+    let client = ClientOptions::new(NAMESPACE)
+        .data_converter(converter)
+        .build();
+    let client = Client::new(connection, client).map_err(|error| unreachable(error.to_string()))?;
     Ok(Parts {
         client,
         address,

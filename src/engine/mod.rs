@@ -22,7 +22,7 @@ pub mod supervisor;
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use temporalio_client::{Client, ConnectionOptions, GrpcCompression, NamespacedClient};
-use temporalio_common::telemetry::metrics::TemporalMeter;
+use temporalio_common::{data_converters::DataConverter, telemetry::metrics::TemporalMeter};
 use tokio::sync::watch;
 use url::Host;
 
@@ -32,7 +32,7 @@ pub use self::{
     managed::SupervisorCommand,
     supervisor::SupervisorArgs,
 };
-use crate::home::Home;
+use crate::{home::Home, sealing::Sealing};
 
 /// How long a server gets to accept a connection and answer.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
@@ -56,6 +56,8 @@ pub struct EngineOptions {
     pub supervisor: SupervisorCommand,
     /// What counts the calls of the engine.
     pub meter: Option<TemporalMeter>,
+    /// How what the engine keeps is encrypted.
+    pub sealing: Sealing,
 }
 
 impl Default for EngineOptions {
@@ -70,6 +72,7 @@ impl Default for EngineOptions {
             identity: format!("segue-{}@{host}", std::process::id()),
             supervisor: SupervisorCommand::default(),
             meter: None,
+            sealing: Sealing::default(),
         }
     }
 }
@@ -112,6 +115,19 @@ fn plain_on_loopback(connection: &mut ConnectionOptions) {
     }
 }
 
+/// What turns values into what this kind of engine keeps.
+fn converter(
+    options: &EngineOptions,
+    home: &Home,
+    kind: EngineKind,
+) -> Result<DataConverter, EngineError> {
+    home.data()?;
+    let converter = options.sealing.converter(home, kind);
+    converter.map_err(|error| EngineError::Keys {
+        reason: format!("{error:#}"),
+    })
+}
+
 /// The Temporal service, connected. A managed engine stays up while this value lives.
 #[derive(Debug)]
 pub struct Engine {
@@ -141,12 +157,22 @@ impl Engine {
     /// See [`EngineError`]: each says the next step.
     pub async fn connect(options: &EngineOptions, home: &Home) -> Result<Self, EngineError> {
         if let Some(settings) = external::settings(None)? {
-            let parts = external::connect(settings, options).await?;
+            let converter = converter(options, home, EngineKind::External)?;
+            let parts = external::connect(settings, options, converter).await?;
             let (_, health) = watch::channel(Health::Up);
             return Ok(Self::new(EngineKind::External, parts, health, None));
         }
-        let (parts, lease, health) = managed::connect(options, home).await?;
+        let converter = converter(options, home, EngineKind::Managed)?;
+        let (parts, lease, health) = managed::connect(options, home, converter).await?;
         Ok(Self::new(EngineKind::Managed, parts, health, Some(lease)))
+    }
+
+    /// Whether Temporal's settings name an external server.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub fn is_external() -> Result<bool, EngineError> {
+        Ok(external::settings(None)?.is_some())
     }
 
     /// Whether there may be syncs under way: an external server is configured, or the managed engine

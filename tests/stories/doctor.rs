@@ -21,7 +21,7 @@ use temporalio_common::protos::temporal::api::{
 use crate::{sign_in::login, stand_in::StandIn, support::World};
 
 /// All parts, in their order: whoever reads the JSON relies on them.
-const PARTS: [&str; 16] = [
+const PARTS: [&str; 17] = [
     "folders",
     "permissions",
     "disk space",
@@ -38,6 +38,7 @@ const PARTS: [&str; 16] = [
     "Spotify clock",
     "model",
     "access",
+    "encryption",
 ];
 
 /// What it said: how it ended, and its text.

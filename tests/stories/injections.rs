@@ -91,21 +91,17 @@ struct Hostile {
 impl Hostile {
     async fn new() -> Self {
         // So that the providers are there.
-        let plain = World::new().await;
+        let mut world = World::new().await;
         let songs = songs()[..ORDERS.len()].to_vec();
-        let file = plain.home.path().join("catalogue.csv");
+        let file = world.home.path().join("catalogue.csv");
         std::fs::write(&file, catalogue(&songs)).unwrap();
-        let sim = Sim::start(SimOptions {
+        world.sim = Sim::start(SimOptions {
             catalog: CatalogSource::File(file),
             ..SimOptions::default()
         })
         .await
         .unwrap();
-        let home = tempfile::tempdir().unwrap();
-        Self {
-            world: World { sim, home },
-            songs,
-        }
+        Self { world, songs }
     }
 
     fn right(&self) -> Vec<String> {

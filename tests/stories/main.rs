@@ -47,6 +47,7 @@ mod refused_ends;
 mod reviews;
 mod scaling;
 mod schedules;
+mod sealed;
 mod secrets;
 mod sign_in;
 mod torture;

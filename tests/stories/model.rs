@@ -93,7 +93,7 @@ async fn a_model_is_not_asked_what_the_user_has_answered() {
 /// Whatever it does, the sync comes to its end without it; and the key is told nowhere.
 #[tokio::test]
 async fn no_failure_of_the_model_fails_the_sync() {
-    let world = World::new().await;
+    let world = World::unsealed().await;
     let model = ScriptedModel::default();
     let launch = model.beside(world.launch()).await;
     let launch = launch

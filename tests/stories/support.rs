@@ -45,6 +45,7 @@ pub(crate) fn with_tls() {
 pub(crate) struct World {
     pub(crate) sim: Sim,
     pub(crate) home: TempDir,
+    sealed: bool,
 }
 
 /// A real song of the catalogue: title, artist, and its URI.
@@ -59,7 +60,20 @@ impl World {
                 .await
                 .expect("the simulator starts"),
             home: tempfile::tempdir().expect("a temporary folder"),
+            sealed: true,
         }
+    }
+
+    /// A world whose engine keeps everything as it is, for stories that read what is in a history.
+    pub(crate) async fn unsealed() -> Self {
+        let mut world = Self::new().await;
+        world.sealed = false;
+        world
+    }
+
+    /// From now on its servers encrypt what the engine keeps.
+    pub(crate) fn seal(&mut self) {
+        self.sealed = true;
     }
 
     /// Orders something of the simulated Spotify's tokens.
@@ -84,6 +98,7 @@ impl World {
     pub(crate) fn launch(&self) -> Launch {
         Launch::new(PROGRAM, self.home.path(), &engine_cache(), self.sim.ready())
             .with("SEGUE_LOG", "info")
+            .with("SEGUE_ENCRYPT_PAYLOADS", self.sealed.to_string())
             .logging_to(self.log())
     }
 

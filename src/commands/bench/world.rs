@@ -87,6 +87,10 @@ impl<'a> Setting<'a> {
             .launch
             .with("SEGUE_UPSTREAM_BUDGET", BUDGET)
             .logging_to(log);
+        if let Some(encrypts) = self.config.encrypt_payloads {
+            let encrypts = encrypts.to_string();
+            stage.launch = stage.launch.with("SEGUE_ENCRYPT_PAYLOADS", encrypts);
+        }
         if let Some(temporal) = &self.config.temporal_cli {
             let temporal = temporal.display().to_string();
             stage.launch = stage.launch.with("SEGUE_TEMPORAL_CLI", temporal);

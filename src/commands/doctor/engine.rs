@@ -53,6 +53,45 @@ pub(super) async fn checks(config: &Config, home: &Home) -> Vec<Check> {
     checks
 }
 
+/// Whether what the engine keeps is encrypted. The engine, which is started before, has made the key.
+pub(super) fn encryption(config: &Config, home: &Home) -> Check {
+    const PART: &str = "encryption";
+    let sealing = config.engine_options().sealing;
+    let kind = match Engine::is_external() {
+        Ok(true) => EngineKind::External,
+        Ok(false) => EngineKind::Managed,
+        Err(error) => return Check::not_checked(PART, error.to_string()),
+    };
+    let file = sealing.keys(home);
+    let path = file.path().display().to_string();
+    let keys = match file.list() {
+        Ok(keys) => keys,
+        Err(error) => {
+            return Check::broken(PART, format!("{error:#}"), format!("chmod 600 '{path}'"));
+        }
+    };
+    match (sealing.encrypts(kind), keys.iter().find(|key| key.encrypts)) {
+        (true, Some(key)) => Check::ok(
+            PART,
+            format!(
+                "payloads are encrypted by the key {} of {} in {path}",
+                key.id,
+                keys.len()
+            ),
+        ),
+        (true, None) => Check::broken(PART, format!("there is no key in {path}"), "segue key new"),
+        (false, _) if kind == EngineKind::External => Check::ok(
+            PART,
+            "payloads are not encrypted: whoever may read the namespace reads them",
+        ),
+        (false, _) => Check::attention(
+            PART,
+            "payloads are not encrypted: other users of this machine can ask the engine for them",
+            "unset SEGUE_ENCRYPT_PAYLOADS and encrypt_payloads",
+        ),
+    }
+}
+
 fn of_engine(engine: &Engine) -> Check {
     let version = engine.server_version();
     let finding = format!(
@@ -120,6 +159,7 @@ fn mend(error: &EngineError) -> String {
             format!("tail -n 50 '{}'", log.display())
         }
         EngineError::Settings { .. } => "correct TEMPORAL_… or temporal.toml".to_owned(),
+        EngineError::Keys { .. } => "segue key list".to_owned(),
         EngineError::Unreachable { address, .. } | EngineError::Refused { address, .. } => {
             let place = place_of(address).map(|(host, port)| format!("{host}:{port}"));
             let place = place.unwrap_or_else(|| address.clone());

@@ -87,7 +87,11 @@ pub(super) fn permissions(config: &Config, home: &Home) -> Check {
         (home.config_file(), upstream_is_private),
     ];
     // Segue itself refuses to read these if others may.
-    let secrets = [home.secrets_file(), home.tokens_file()];
+    let secrets = [
+        home.secrets_file(),
+        home.tokens_file(),
+        config.engine_options().sealing.keys(home).path().to_owned(),
+    ];
     let paths: Vec<_> = paths
         .into_iter()
         .chain(secrets.iter().map(|path| (path.clone(), true)))

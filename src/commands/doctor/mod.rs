@@ -46,6 +46,7 @@ pub(super) async fn run(
     checks.extend(sign_in::checks(config, home).await);
     checks.push(model::check(config).await);
     checks.push(access::check(config, home).await);
+    checks.push(engine::encryption(config, home));
     let report = Report {
         version: env!("CARGO_PKG_VERSION"),
         healthy: checks.iter().all(|check| check.state != State::Broken),
