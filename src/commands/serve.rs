@@ -3,7 +3,7 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use rmcp::{ServiceExt, service::ServerInitializeError};
 use segue_tools::{Engine, EngineState, Segue};
 use segue_workflows::{gate::Gate, metrics::Metrics};
@@ -11,6 +11,7 @@ use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    access::Access,
     cli::ServeArgs,
     config::Config,
     home::Home,
@@ -102,13 +103,8 @@ async fn over_http(
     address: SocketAddr,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
-    if !address.ip().is_loopback() {
-        bail!(
-            "{address} can be reached by others, and there is no authentication; \
-             serve 127.0.0.1:{} instead",
-            address.port()
-        );
-    }
+    let access = Access::open(config, home)?;
+    access.may_listen(address)?;
     let listener = TcpListener::bind(address)
         .await
         .with_context(|| format!("{address} cannot be listened at; choose another with --http"))?;
@@ -117,7 +113,7 @@ async fn over_http(
     let parts = parts(config, Vec::new(), metrics.clone())?;
     let site = Site {
         server: parts.server,
-        user_id: config.user.clone(),
+        access,
         engine: parts.engine,
         metrics,
         page,

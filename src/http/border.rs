@@ -28,6 +28,8 @@ use serde_json::json;
 use tokio::{sync::Semaphore, time::timeout};
 use url::Url;
 
+use super::door::{self, Door};
+
 /// The names of the machine itself.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 /// Bytes of a request's body: an export of the largest size that is read, and what JSON adds to it.
@@ -86,14 +88,14 @@ pub(super) struct Caller {
 #[derive(Clone)]
 pub(super) struct Border {
     names: Arc<Names>,
-    user_id: Arc<str>,
+    door: Door,
     large: Arc<Semaphore>,
 }
 
 impl Border {
     /// The border of a server that listens at this address. Until others are named, it is called by the
     /// names of the machine itself, and by that address.
-    pub(super) fn new(mut names: Names, address: IpAddr, user_id: String) -> Self {
+    pub(super) fn new(mut names: Names, address: IpAddr, door: Door) -> Self {
         names.hosts.extend(LOOPBACK.map(str::to_owned));
         if !address.is_unspecified() {
             // As an authority spells it: an address of IPv6 stands in brackets.
@@ -104,7 +106,7 @@ impl Border {
         }
         Self {
             names: Arc::new(names),
-            user_id: user_id.into(),
+            door,
             large: Arc::new(Semaphore::new(MOST_LARGE)),
         }
     }
@@ -134,6 +136,24 @@ impl Border {
 
     fn may_call(&self, origin: &str) -> bool {
         self.names.origins.iter().any(|allowed| allowed == origin)
+    }
+
+    /// Asks who the request is from, reads it, and serves it.
+    async fn enter(&self, request: Request, next: Next) -> Response {
+        let admitted = match self.door.admit(request.uri(), request.headers()).await {
+            Ok(admitted) => admitted,
+            Err(refused) => return refused,
+        };
+        let mut request = match self.read(request).await {
+            Ok(request) => request,
+            Err(refused) => return refused.into_response(),
+        };
+        let Some(admitted) = admitted else {
+            return next.run(request).await;
+        };
+        let user_id = admitted.user_id.clone();
+        request.extensions_mut().insert(Caller { user_id });
+        door::hold(next.run(request).await, admitted)
     }
 
     /// The request with its body in memory.
@@ -227,14 +247,7 @@ pub(super) async fn pass(State(border): State<Border>, request: Request, next: N
     let origin = request.headers().get(ORIGIN).cloned();
     let mut response = match border.check(request.uri(), request.headers()) {
         Ok(()) if request.method() == Method::OPTIONS => StatusCode::NO_CONTENT.into_response(),
-        Ok(()) => match border.read(request).await {
-            Ok(mut request) => {
-                let user_id = border.user_id.as_ref().to_owned();
-                request.extensions_mut().insert(Caller { user_id });
-                next.run(request).await
-            }
-            Err(refused) => refused.into_response(),
-        },
+        Ok(()) => border.enter(request, next).await,
         Err(refused) => refused.into_response(),
     };
     let headers = response.headers_mut();
@@ -270,11 +283,15 @@ mod tests {
     use axum::http::HeaderName;
 
     use super::*;
+    use crate::{access::Access, config::Config, home::Home};
 
     fn border(address: [u8; 4], hosts: &[&str], origins: &[&str]) -> Border {
         let owned = |list: &[&str]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
         let names = Names::checked(&owned(hosts), &owned(origins)).expect("names");
-        Border::new(names, address.into(), "ada".into())
+        let home = tempfile::tempdir().expect("a home");
+        let home = Home::at(home.path()).expect("a home");
+        let access = Access::open(&Config::default(), &home).expect("access");
+        Border::new(names, address.into(), Door::new(access))
     }
 
     fn checked(border: &Border, uri: &str, headers: &[(HeaderName, &str)]) -> Result<(), Refused> {

@@ -6,11 +6,13 @@
 //! | `/sse`, `/messages` | the pair of 2024-11-05, for clients that know nothing newer |
 //! | `/metrics` | the page of metrics |
 //! | `/healthz` | whether the engine is there, for a balancer |
+//! | `/.well-known/oauth-protected-resource` | where a client gets a token |
 //!
-//! A request passes the [`border`], and is served by what belongs to its user alone ([`users`]).
+//! A request passes the [`border`] and its [`door`], and is served by what belongs to its user alone ([`users`]).
 
 mod border;
 mod connections;
+mod door;
 mod pages;
 mod sessions;
 mod sse;
@@ -31,8 +33,8 @@ use segue_workflows::metrics::Metrics;
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
-use self::{border::Border, users::Users};
-use crate::metrics::Page;
+use self::{border::Border, door::Door, users::Users};
+use crate::{access::Access, metrics::Page};
 
 pub(crate) use self::border::Names;
 
@@ -40,8 +42,8 @@ pub(crate) use self::border::Names;
 pub(crate) struct Site {
     /// The server, as of the user whom this process works for.
     pub server: Segue,
-    /// That user.
-    pub user_id: String,
+    /// Who may call, and as whom.
+    pub access: Access,
     /// Where the engine stands.
     pub engine: watch::Receiver<EngineState>,
     /// What counts, and its page.
@@ -67,9 +69,10 @@ pub(crate) async fn serve(
     let pages = pages::Pages {
         engine: site.engine,
         metrics: site.page,
+        access: site.access.clone(),
     };
     tokio::spawn(users.clone().count(site.metrics, stop.clone()));
-    let border = Border::new(site.names, address.ip(), site.user_id);
+    let border = Border::new(site.names, address.ip(), Door::new(site.access));
     let router = Router::new()
         .route("/mcp", get(mcp).post(mcp).delete(mcp))
         .route("/sse", get(open_sse))

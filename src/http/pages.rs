@@ -1,7 +1,7 @@
 //! The pages beside MCP: the metrics, and whether all is well.
 
 use axum::{
-    Router,
+    Json, Router,
     body::Body,
     extract::State,
     http::StatusCode,
@@ -11,20 +11,31 @@ use axum::{
 use segue_tools::EngineState;
 use tokio::sync::watch;
 
-use crate::metrics::Page;
+use crate::{access::Access, metrics::Page};
 
 /// What the pages tell of.
 #[derive(Clone)]
 pub(super) struct Pages {
     pub(super) engine: watch::Receiver<EngineState>,
     pub(super) metrics: Page,
+    pub(super) access: Access,
 }
 
 pub(super) fn router(pages: Pages) -> Router {
     Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(health))
+        .route("/.well-known/oauth-protected-resource", get(resource))
+        .route("/.well-known/oauth-protected-resource/mcp", get(resource))
         .with_state(pages)
+}
+
+/// For a client without a token: where it gets one.
+async fn resource(State(pages): State<Pages>) -> Response {
+    match pages.access.protected_resource_metadata() {
+        Some(metadata) => Json(metadata).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
 }
 
 async fn metrics(State(pages): State<Pages>) -> Response {
