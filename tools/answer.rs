@@ -3,7 +3,9 @@
 use rmcp::{
     ErrorData,
     handler::server::tool::IntoCallToolResult,
-    model::{CallToolResponse, CallToolResult, ContentBlock, InputRequiredResult},
+    model::{
+        CallToolResponse, CallToolResult, ContentBlock, CreateTaskResult, InputRequiredResult,
+    },
 };
 use serde::Serialize;
 
@@ -21,12 +23,14 @@ impl<T: Serialize> IntoCallToolResult for Answer<T> {
     }
 }
 
-/// The answer of a call that may have to ask the user first.
+/// The answer of a call that may have to ask the user first, or starts what takes long.
 pub(crate) enum Reply<T> {
     /// What the call came to.
     Answer(Answer<T>),
     /// A question; the client calls again with what the user says.
     Ask(InputRequiredResult),
+    /// The task that goes on.
+    Task(CreateTaskResult),
 }
 
 impl<T: Serialize> IntoCallToolResult for Reply<T> {
@@ -34,6 +38,7 @@ impl<T: Serialize> IntoCallToolResult for Reply<T> {
         match self {
             Self::Answer(answer) => answer.into_call_tool_result(),
             Self::Ask(question) => Ok(CallToolResponse::InputRequired(question)),
+            Self::Task(task) => Ok(CallToolResponse::Task(task)),
         }
     }
 }

@@ -90,6 +90,12 @@ pub(crate) fn questions(
     reviews: &[ReviewView],
     state: Option<String>,
 ) -> Option<InputRequiredResult> {
+    requests(reviews).map(|asked| InputRequiredResult::new(Some(asked), state))
+}
+
+/// What the client is to ask about these reviews, each under the id of its review; nothing if no review can
+/// be asked about.
+pub(crate) fn requests(reviews: &[ReviewView]) -> Option<InputRequests> {
     let asked = reviews.iter().filter_map(|review| {
         let question = ElicitRequest::new(question(review)?);
         Some((
@@ -98,7 +104,7 @@ pub(crate) fn questions(
         ))
     });
     let asked: InputRequests = asked.collect();
-    (!asked.is_empty()).then(|| InputRequiredResult::new(Some(asked), state))
+    (!asked.is_empty()).then_some(asked)
 }
 
 /// What the user said about this review, of a call that brings answers; nothing if they did not say.
@@ -112,8 +118,12 @@ fn answer(result: &ElicitResult, review: &ReviewView) -> Option<ReviewAnswer> {
     if result.action != ElicitationAction::Accept {
         return None;
     }
-    let choice = result.content.as_ref()?.get(CHOICE)?.as_str()?;
-    review_match::parse(choice, review).ok()
+    review_match::parse(choice(result)?, review).ok()
+}
+
+/// What was filled in for the one field of the form.
+pub(crate) fn choice(result: &ElicitResult) -> Option<&str> {
+    result.content.as_ref()?.get(CHOICE)?.as_str()
 }
 
 fn question(review: &ReviewView) -> Option<ElicitRequestParams> {

@@ -23,6 +23,8 @@ mod rows;
 mod schedule_view;
 mod schedules;
 mod source;
+mod sync_tasks;
+pub mod tasks;
 mod text;
 mod timing;
 mod view;
@@ -65,9 +67,10 @@ use rmcp::{
         tool::{IntoCallToolResult, ToolCallContext},
     },
     model::{
-        CallToolRequestParams, CallToolResponse, ErrorCode, Implementation,
-        ListResourceTemplatesResult, PaginatedRequestParams, ReadResourceRequestParams,
-        ReadResourceResponse, ServerCapabilities, ServerConfig,
+        CallToolRequestParams, CallToolResponse, CancelTaskParams, ErrorCode, GetTaskParams,
+        GetTaskResult, Implementation, ListResourceTemplatesResult, PaginatedRequestParams,
+        ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig,
+        UpdateTaskParams,
     },
     service::RequestContext,
     tool_handler,
@@ -82,6 +85,7 @@ pub use self::{
     error::ToolError,
     view::SyncView,
 };
+use crate::tasks::Retention;
 
 /// What a model is told about when to use which tool.
 const INSTRUCTIONS: &str = "\
@@ -152,6 +156,7 @@ pub struct Segue {
     settings: Settings,
     model: Option<ModelStanding>,
     agents: AgentSettings,
+    retention: Retention,
     /// Shared: over HTTP each call has a server of its own.
     router: Arc<ToolRouter<Self>>,
 }
@@ -166,6 +171,7 @@ impl Segue {
             settings,
             model: None,
             agents: AgentSettings::default(),
+            retention: Retention::default(),
             router: Arc::new(Self::router()),
         }
     }
@@ -220,6 +226,10 @@ impl Segue {
         &self.gate
     }
 
+    pub(crate) fn retention(&self) -> &Retention {
+        &self.retention
+    }
+
     pub(crate) fn user_id(&self) -> &str {
         &self.user_id
     }
@@ -258,6 +268,7 @@ impl ServerHandler for Segue {
         let capabilities = ServerCapabilities::builder()
             .enable_tools()
             .enable_resources()
+            .enable_tasks()
             .build();
         let mut info = ServerConfig::new(capabilities);
         info.server_info = Implementation::new("segue", env!("CARGO_PKG_VERSION"));
@@ -308,7 +319,41 @@ impl ServerHandler for Segue {
         };
         let metrics = self.gate.metrics();
         metrics.tool_called(tool.as_deref(), outcome, begun.elapsed());
+        if let Ok(CallToolResponse::Task(_)) = &answer {
+            metrics.task_created(tool.as_deref());
+        }
         answer
+    }
+
+    async fn get_task(
+        &self,
+        request: GetTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        let told = self.tasks(&context).await?.get(&request.task_id).await?;
+        let stands = sync_tasks::stands(told.task.status());
+        self.gate.metrics().task_told(stands);
+        Ok(told)
+    }
+
+    async fn update_task(
+        &self,
+        request: UpdateTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let tasks = self.tasks(&context).await?;
+        Ok(tasks
+            .update(&request.task_id, request.input_responses)
+            .await?)
+    }
+
+    async fn cancel_task(
+        &self,
+        request: CancelTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let tasks = self.tasks(&context).await?;
+        Ok(tasks.cancel(&request.task_id).await?)
     }
 }
 

@@ -22,11 +22,11 @@ use temporalio_client::{Client, WorkflowExecuteUpdateOptions, WorkflowQueryOptio
 
 use crate::{
     Segue,
-    answer::Answer,
+    answer::{Answer, Reply},
     args::Args,
     error::ToolError,
     report::Sources,
-    rows, sync_playlist, sync_track,
+    rows, sync_playlist, sync_tasks, sync_track,
     view::{self, SyncView},
     waiting,
 };
@@ -107,13 +107,13 @@ impl Segue {
         &self,
         Args(params): Args<Params>,
         context: RequestContext<RoleServer>,
-    ) -> Result<Answer<Output>, ToolError> {
+    ) -> Result<Reply<Output>, ToolError> {
         let wait = waiting::seconds(params.wait_seconds)?;
         let Some(failed_id) = params.sync_id.clone() else {
             let query = letters::filter(&params, self.user_id())?;
             let engine = self.engine().ready(&context).await?;
             let retried = letters::retry(&engine.client, query, params.error_code).await?;
-            return Ok(Answer {
+            return Ok(Reply::Answer(Answer {
                 sentence: retried.sentence() + &engine.note(),
                 data: Output {
                     retry_of: None,
@@ -121,7 +121,7 @@ impl Segue {
                     retries: Some(retried.retries),
                     more: Some(retried.more),
                 },
-            });
+            }));
         };
         letters::no_filter(&params)?;
         let engine = self.engine().ready(&context).await?;
@@ -155,6 +155,14 @@ impl Segue {
                 ));
             }
         }
+        let after_start = |error: ToolError| error.after_start_of(&retry_id);
+        waiting::until_started(client, self.user_id(), &retry_id)
+            .await
+            .map_err(after_start)?;
+        let task = sync_tasks::instead_of_answer(self, client, &context, &retry_id, wait).await;
+        if let Some(task) = task.map_err(after_start)? {
+            return Ok(Reply::Task(task));
+        }
         let sync = waiting::for_started(client, &context, self.user_id(), &retry_id, wait)
             .await
             .map_err(|error| error.after_start_of(&retry_id))?;
@@ -165,7 +173,7 @@ impl Segue {
                  Call get_sync_progress with this new sync_id to see what came of it."
             ),
         };
-        Ok(Answer {
+        Ok(Reply::Answer(Answer {
             sentence: sentence + &engine.note(),
             data: Output {
                 retry_of: Some(failed_id),
@@ -173,7 +181,7 @@ impl Segue {
                 retries: None,
                 more: None,
             },
-        })
+        }))
     }
 }
 

@@ -28,7 +28,7 @@ use crate::{
     playlist, previewed,
     rows::{self, Track},
     source::{self, Source},
-    text,
+    sync_tasks, text,
     view::SyncView,
     waiting,
 };
@@ -161,6 +161,10 @@ impl Segue {
         let sync_id = names::new_sync_id();
         start(&engine.client, &sync_id, batch, imported.as_ref()).await?;
         let client = &engine.client;
+        let task = sync_tasks::instead_of_answer(self, client, context, &sync_id, wait).await;
+        if let Some(task) = task.map_err(|error| error.after_start_of(&sync_id))? {
+            return Ok(Reply::Task(task));
+        }
         let waited = waiting::for_sync_asking(client, context, self.user_id(), &sync_id, wait)
             .await
             .map_err(|error| error.after_start_of(&sync_id))?;

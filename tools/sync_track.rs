@@ -22,7 +22,7 @@ use crate::{
     answer::{Answer, Reply},
     args::Args,
     error::ToolError,
-    playlist, rows,
+    playlist, rows, sync_tasks,
     view::SyncView,
     waiting,
 };
@@ -104,6 +104,10 @@ impl Segue {
         let engine = self.engine().ready(&context).await?;
         start(&engine.client, &sync_id, sync).await?;
         let client = &engine.client;
+        let task = sync_tasks::instead_of_answer(self, client, &context, &sync_id, wait).await;
+        if let Some(task) = task.map_err(|error| error.after_start_of(&sync_id))? {
+            return Ok(Reply::Task(task));
+        }
         waiting::for_a_moment(client, &sync_id, wait).await;
         let waited = waiting::for_sync_asking(client, &context, self.user_id(), &sync_id, wait)
             .await

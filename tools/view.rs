@@ -136,15 +136,24 @@ pub(crate) async fn read(
         }
         described => described?,
     };
-    let view = started(sync_id, &described);
-    if batch_view::is_batch(&described) {
-        return batch_view::read(client, view, &described).await;
+    of(client, sync_id, &described).await
+}
+
+/// The sync of this description.
+pub(crate) async fn of(
+    client: &Client,
+    sync_id: &str,
+    described: &WorkflowExecutionDescription,
+) -> Result<SyncView, ToolError> {
+    let view = started(sync_id, described);
+    if batch_view::is_batch(described) {
+        return batch_view::read(client, view, described).await;
     }
-    if comparison_view::is_comparison(&described) {
-        return comparison_view::read(client, view, &described).await;
+    if comparison_view::is_comparison(described) {
+        return comparison_view::read(client, view, described).await;
     }
     match described.status() {
-        EngineStatus::Running | EngineStatus::Paused => running(client, view, &described).await,
+        EngineStatus::Running | EngineStatus::Paused => running(client, view, described).await,
         _ => ended(client, view).await,
     }
 }

@@ -28,8 +28,8 @@ const FIRST_LOOK: Duration = Duration::from_millis(200);
 /// Time between two looks at a sync that is waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// Reviews of one sync that the answer of a call asks about.
-const ASKED_AT_A_TIME: u32 = 10;
+/// Reviews of one sync that one answer asks about.
+pub(crate) const ASKED_AT_A_TIME: u32 = 10;
 
 /// Time for a workflow to start another: two round trips through the engine.
 const START_LIMIT: Duration = Duration::from_secs(5);
@@ -56,12 +56,22 @@ pub(crate) async fn for_started(
     sync_id: &str,
     wait: Duration,
 ) -> Result<SyncView, ToolError> {
+    until_started(client, user_id, sync_id).await?;
+    for_sync(client, context, user_id, sync_id, wait).await
+}
+
+/// Waits until the engine knows a sync that another workflow is about to start.
+pub(crate) async fn until_started(
+    client: &Client,
+    user_id: &str,
+    sync_id: &str,
+) -> Result<(), ToolError> {
     let until = Instant::now() + START_LIMIT;
     loop {
         match view::describe(client, user_id, sync_id).await {
             Err(error) if Instant::now() >= until => return Err(error),
             Err(_) => tokio::time::sleep(START_LOOK_EVERY).await,
-            Ok(_) => return for_sync(client, context, user_id, sync_id, wait).await,
+            Ok(_) => return Ok(()),
         }
     }
 }
@@ -75,7 +85,19 @@ pub(crate) async fn for_sync(
     sync_id: &str,
     wait: Duration,
 ) -> Result<SyncView, ToolError> {
-    let waited = wait_for(client, context, user_id, sync_id, wait, false).await?;
+    let waited = wait_for(client, context, user_id, sync_id, wait, AtQuestion::WaitOn).await?;
+    Ok(waited.view)
+}
+
+/// The same, and no longer than until the user has to be asked.
+pub(crate) async fn for_end_or_question(
+    client: &Client,
+    context: &RequestContext<RoleServer>,
+    user_id: &str,
+    sync_id: &str,
+    wait: Duration,
+) -> Result<SyncView, ToolError> {
+    let waited = wait_for(client, context, user_id, sync_id, wait, AtQuestion::Leave).await?;
     Ok(waited.view)
 }
 
@@ -88,8 +110,22 @@ pub(crate) async fn for_sync_asking(
     sync_id: &str,
     wait: Duration,
 ) -> Result<Waited, ToolError> {
-    let asks = asking::can_ask(context);
-    wait_for(client, context, user_id, sync_id, wait, asks).await
+    let at_question = match asking::can_ask(context) {
+        true => AtQuestion::Ask,
+        false => AtQuestion::WaitOn,
+    };
+    wait_for(client, context, user_id, sync_id, wait, at_question).await
+}
+
+/// What a call does when its sync comes to wait for the user's word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum AtQuestion {
+    /// It waits on: the word may come from elsewhere.
+    WaitOn,
+    /// It asks, in place.
+    Ask,
+    /// It ends its wait.
+    Leave,
 }
 
 /// What waiting for a sync came to.
@@ -117,7 +153,7 @@ async fn wait_for(
     user_id: &str,
     sync_id: &str,
     wait: Duration,
-    asks: bool,
+    at_question: AtQuestion,
 ) -> Result<Waited, ToolError> {
     let until = Instant::now() + wait;
     let handle = client.get_workflow_handle::<MusicSync>(sync_id);
@@ -126,13 +162,14 @@ async fn wait_for(
     loop {
         let view = view::read(client, user_id, sync_id).await?;
         let left = until.saturating_duration_since(Instant::now());
-        if view.is_ended() || left.is_zero() || context.ct.is_cancelled() {
+        let leaves = at_question == AtQuestion::Leave && view.waits_for_user();
+        if view.is_ended() || left.is_zero() || leaves || context.ct.is_cancelled() {
             return Ok(Waited {
                 view,
                 question: None,
             });
         }
-        if asks && view.waits_for_user() {
+        if at_question == AtQuestion::Ask && view.waits_for_user() {
             let open = review_view::of_sync(client, user_id, sync_id, ASKED_AT_A_TIME).await?;
             if asking::asks_by_answering(context) {
                 let question = asking::questions(&open, Some(sync_id.to_owned()));

@@ -50,6 +50,7 @@ mod schedules;
 mod sealed;
 mod secrets;
 mod sign_in;
+mod tasks;
 mod torture;
 mod two_assistants;
 mod versions;

@@ -42,6 +42,8 @@ pub(super) struct Instruments {
     pub(super) model_tokens: Counter,
     pub(super) mcp_calls: Counter,
     pub(super) mcp_seconds: HistogramDuration,
+    pub(super) tasks_created: Counter,
+    pub(super) tasks_told: Counter,
     pub(super) sessions: UpDownCounter,
     pub(super) reviews_waiting: Gauge,
     pub(super) dead_letters_open: Gauge,
@@ -117,6 +119,14 @@ impl Instruments {
             mcp_seconds: seconds(
                 TOOL_SECONDS,
                 "Time in which a call of an MCP tool was answered",
+            ),
+            tasks_created: counter(
+                "mcp_tasks_created_total",
+                "Calls of MCP tools that were answered with a task",
+            ),
+            tasks_told: counter(
+                "mcp_tasks_told_total",
+                "Answers that told a client where its task stands",
             ),
             sessions: meter.up_down_counter(described(
                 "mcp_sessions_open",

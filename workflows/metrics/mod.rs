@@ -115,6 +115,41 @@ impl CallOutcome {
     }
 }
 
+/// Where a client was told that its task stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TaskStands {
+    /// It goes on by itself.
+    Working,
+    /// It waits for what the client is to ask.
+    InputRequired,
+    /// It has its result.
+    Completed,
+    /// It has an error of the protocol.
+    Failed,
+    /// It was cancelled.
+    Cancelled,
+}
+
+impl TaskStands {
+    const ALL: [Self; 5] = [
+        Self::Working,
+        Self::InputRequired,
+        Self::Completed,
+        Self::Failed,
+        Self::Cancelled,
+    ];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Working => "working",
+            Self::InputRequired => "input_required",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
 /// How something ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Status {
@@ -184,6 +219,9 @@ impl Metrics {
         for endpoint in Endpoint::ALL {
             self.count(|i| &i.rate_limits, 0, &[("endpoint", endpoint.as_str())]);
         }
+        for stands in TaskStands::ALL {
+            self.count(|i| &i.tasks_told, 0, &[("status", stands.as_str())]);
+        }
         self.with(|on| {
             let none = on.attributes(&[]);
             on.instruments.sessions.add(0, &none);
@@ -247,6 +285,17 @@ impl Metrics {
             let attributes = on.attributes(&[("tool", tool)]);
             on.instruments.mcp_seconds.record(time, &attributes);
         });
+    }
+
+    /// A call of this MCP tool was answered with a task.
+    pub fn task_created(&self, tool: Option<&str>) {
+        let labels = [("tool", tool.unwrap_or(UNKNOWN))];
+        self.count(|i| &i.tasks_created, 1, &labels);
+    }
+
+    /// A client was told where its task stands.
+    pub fn task_told(&self, stands: TaskStands) {
+        self.count(|i| &i.tasks_told, 1, &[("status", stands.as_str())]);
     }
 
     /// A client has opened a session; it is open until what is returned is dropped.

@@ -1,0 +1,147 @@
+//! MCP's conformance suite and the Node that runs it, as npm brings them: pinned with their digests in
+//! `package-lock.json` beside this file, and installed once under `target/`. For `scenarios.rs` here and for
+//! `tests/stories/conformance.rs`.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde_json::Value;
+use tokio::{process::Command, sync::OnceCell};
+
+const PACKAGE: &str = include_str!("package.json");
+const LOCK: &str = include_str!("package-lock.json");
+
+/// Time for one scenario: far more than any takes, but an end.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// What a scenario found.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// The ids of the checks that it made and that hold.
+    pub(crate) held: Vec<String>,
+    /// Those that it did not make, with its reason.
+    pub(crate) skipped: Vec<String>,
+    /// What it finds wrong, or worth a warning, in its own words.
+    pub(crate) wrong: Vec<String>,
+}
+
+impl Found {
+    /// Whether all that was checked holds, and something was.
+    pub(crate) fn is_well(&self) -> bool {
+        self.wrong.is_empty() && !self.held.is_empty()
+    }
+}
+
+/// Runs a scenario against this server, as this revision of the protocol has it; without one as the suite
+/// itself chooses.
+pub(crate) async fn run(url: &str, scenario: &str, revision: Option<&str>) -> Found {
+    let folder = installed().await;
+    let output = tempfile::tempdir().expect("a temporary folder");
+    let mut command = Command::new(node(&folder));
+    command
+        .arg(folder.join("node_modules/@modelcontextprotocol/conformance/dist/index.js"))
+        .args([
+            "server",
+            "--url",
+            url,
+            "--scenario",
+            scenario,
+            "--output-dir",
+        ])
+        .arg(output.path())
+        .kill_on_drop(true);
+    if let Some(revision) = revision {
+        command.args(["--spec-version", revision]);
+    }
+    let ran = tokio::time::timeout(PATIENCE, command.output()).await;
+    let ran = ran.expect("the scenario ends").expect("it starts");
+    let said = [ran.stdout, ran.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    let checks = checks(output.path());
+    let checks = checks.unwrap_or_else(|| panic!("{scenario} told no checks: {said}"));
+    let mut found = Found {
+        held: Vec::new(),
+        skipped: Vec::new(),
+        wrong: Vec::new(),
+    };
+    for check in &checks {
+        let id = check["id"].as_str().expect("an id").to_owned();
+        let message = check["errorMessage"].as_str().unwrap_or_default();
+        match check["status"].as_str() {
+            Some("SUCCESS" | "INFO") => found.held.push(id),
+            Some("SKIPPED") => found.skipped.push(format!("{id}: {message}")),
+            _ => found.wrong.push(format!("{id}: {message}")),
+        }
+    }
+    if !ran.status.success() && found.wrong.is_empty() {
+        found.wrong.push(said.into_owned());
+    }
+    found
+}
+
+/// What the suite wrote down, in whichever folder.
+fn checks(folder: &Path) -> Option<Vec<Value>> {
+    for entry in std::fs::read_dir(folder).ok()? {
+        let path = entry.ok()?.path();
+        if path.is_dir() {
+            if let Some(found) = checks(&path) {
+                return Some(found);
+            }
+        } else if path.file_name()? == "checks.json" {
+            return serde_json::from_slice(&std::fs::read(path).ok()?).ok();
+        }
+    }
+    None
+}
+
+/// The Node that npm brought, where it brings one; else the one on `PATH`.
+fn node(folder: &Path) -> PathBuf {
+    let architecture = match std::env::consts::ARCH {
+        "x86_64" => "x64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    let brought = folder.join(format!("node_modules/node-linux-{architecture}/bin/node"));
+    match brought.is_file() {
+        true => brought,
+        false => "node".into(),
+    }
+}
+
+/// The folder in which npm has installed what the lockfile pins. npm compares the digests.
+async fn installed() -> PathBuf {
+    static ONCE: OnceCell<PathBuf> = OnceCell::const_new();
+    ONCE.get_or_init(install).await.clone()
+}
+
+async fn install() -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let package: Value = serde_json::from_str(PACKAGE).expect("JSON");
+    let version = &package["dependencies"]["@modelcontextprotocol/conformance"];
+    let folder = target.join(format!("conformance-{}", version.as_str().expect("a pin")));
+    let is_there = || {
+        let lock = std::fs::read_to_string(folder.join("package-lock.json"));
+        lock.is_ok_and(|lock| lock == LOCK)
+    };
+    if is_there() {
+        return folder;
+    }
+    // Only a finished folder gets its name, so an installation that was cut short is begun anew.
+    let scratch = tempfile::tempdir_in(target).expect("a temporary folder");
+    std::fs::write(scratch.path().join("package.json"), PACKAGE).expect("it is written");
+    std::fs::write(scratch.path().join("package-lock.json"), LOCK).expect("it is written");
+    let npm = Command::new("npm")
+        .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+        .current_dir(scratch.path())
+        .output();
+    let npm = npm.await.expect("npm, to fetch the conformance suite");
+    let said = String::from_utf8_lossy(&npm.stderr);
+    assert!(npm.status.success(), "npm ci: {said}");
+    let _ = std::fs::remove_dir_all(&folder);
+    let renamed = std::fs::rename(scratch.path(), &folder);
+    // Another test may have been faster.
+    assert!(renamed.is_ok() || is_there(), "{renamed:?}");
+    folder
+}
