@@ -14,6 +14,7 @@ mod batch_view;
 pub mod border;
 mod engine;
 mod error;
+mod log_messages;
 mod playlist;
 mod previewed;
 mod report;
@@ -68,9 +69,9 @@ use rmcp::{
     },
     model::{
         CallToolRequestParams, CallToolResponse, CancelTaskParams, ErrorCode, GetTaskParams,
-        GetTaskResult, Implementation, ListResourceTemplatesResult, PaginatedRequestParams,
-        ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig,
-        UpdateTaskParams,
+        GetTaskResult, Implementation, JsonObject, ListResourceTemplatesResult,
+        PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse,
+        ServerCapabilities, ServerConfig, UpdateTaskParams,
     },
     service::RequestContext,
     tool_handler,
@@ -157,6 +158,7 @@ pub struct Segue {
     model: Option<ModelStanding>,
     agents: AgentSettings,
     retention: Retention,
+    log: log_messages::Asked,
     /// Shared: over HTTP each call has a server of its own.
     router: Arc<ToolRouter<Self>>,
 }
@@ -172,6 +174,7 @@ impl Segue {
             model: None,
             agents: AgentSettings::default(),
             retention: Retention::default(),
+            log: log_messages::Asked::default(),
             router: Arc::new(Self::router()),
         }
     }
@@ -265,11 +268,12 @@ impl Segue {
 #[tool_handler(router = self.router)]
 impl ServerHandler for Segue {
     fn get_info(&self) -> ServerConfig {
-        let capabilities = ServerCapabilities::builder()
+        let mut capabilities = ServerCapabilities::builder()
             .enable_tools()
             .enable_resources()
             .enable_tasks()
             .build();
+        capabilities.logging = Some(JsonObject::new());
         let mut info = ServerConfig::new(capabilities);
         info.server_info = Implementation::new("segue", env!("CARGO_PKG_VERSION"));
         info.server_info.title = Some("Segue".to_owned());
@@ -304,11 +308,12 @@ impl ServerHandler for Segue {
     async fn call_tool(
         &self,
         request: CallToolRequestParams,
-        context: RequestContext<RoleServer>,
+        mut context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let route = self.router.get(&request.name);
         let tool = route.map(|tool| tool.name.clone());
         let begun = Instant::now();
+        self.log.note(&mut context);
         let answer = self.answer(request, context).await;
         let outcome = match &answer {
             Ok(CallToolResponse::Complete(result)) if result.is_error == Some(true) => {
@@ -323,6 +328,15 @@ impl ServerHandler for Segue {
             metrics.task_created(tool.as_deref());
         }
         answer
+    }
+
+    #[expect(deprecated, reason = "clients before 2026-07-28 ask for it")]
+    async fn set_level(
+        &self,
+        request: rmcp::model::SetLevelRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.log.set(&request, &context)
     }
 
     async fn get_task(

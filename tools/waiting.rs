@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use crate::{
     asking::{self, Asked},
     error::ToolError,
-    review_match, review_view,
+    log_messages, review_match, review_view,
     view::{self, SyncView},
 };
 
@@ -194,20 +194,19 @@ async fn wait_for(
         }
         let message = match &view.saying {
             Some(saying) => format!("{} A model is saying: {saying}", view.message),
-            None => view.message,
+            None => view.message.clone(),
         };
-        if let Some(token) = context
-            .meta
-            .get_progress_token()
-            .filter(|_| told != message)
-        {
-            // Progress has to grow with every notification, also when a step is repeated.
-            count = f64::max(count + 0.01, view.steps_completed.into());
-            let progress = ProgressNotificationParam::new(token, count)
-                .with_total(view.steps_total.into())
-                .with_message(message.clone());
-            // A client that is gone will not read the answer either.
-            let _ = context.peer.notify_progress(progress).await;
+        if told != message {
+            if let Some(token) = context.meta.get_progress_token() {
+                // Progress has to grow with every notification, also when a step is repeated.
+                count = f64::max(count + 0.01, view.steps_completed.into());
+                let progress = ProgressNotificationParam::new(token, count)
+                    .with_total(view.steps_total.into())
+                    .with_message(message.clone());
+                // A client that is gone will not read the answer either.
+                let _ = context.peer.notify_progress(progress).await;
+            }
+            log_messages::tell(context, &view, &message).await;
             told = message;
         }
         // Ends early when the sync does; how it ended is read by the next look.

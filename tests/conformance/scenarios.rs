@@ -81,11 +81,7 @@ async fn they_hold_while_the_server_is_killed_between_each_two_requests() {
 #[tokio::test]
 async fn they_hold_while_the_engine_is_killed_as_well() {
     let proxy = Proxy::start(Killed::ServerAndEngine).await;
-    for scenario in [
-        "tasks-mrtr-composition",
-        "tasks-request-state-removal",
-        "tasks-required-task-error",
-    ] {
+    for scenario in SCENARIOS {
         assert_well(scenario, &suite::run(proxy.url(), scenario, None).await);
     }
     let kills = proxy.end().await;

@@ -10,6 +10,8 @@ mod prometheus_page;
 mod scripted_agents;
 mod scripted_model;
 mod stand_in;
+#[path = "../conformance/suite.rs"]
+mod suite;
 mod support;
 
 mod agents;
@@ -19,6 +21,7 @@ mod batches_in_bulk;
 mod bench;
 mod cancelling;
 mod compare;
+mod conformance;
 mod dashboards;
 mod dead_letters;
 mod demo;

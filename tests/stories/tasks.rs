@@ -11,6 +11,7 @@ use rmcp::{
         Implementation, ProtocolVersion, UpdateTaskParams,
     },
     service::{ClientLifecycleMode, ClientServiceExt, RunningService, ServiceError},
+    transport::StreamableHttpClientTransport,
 };
 use segue::client::Launch;
 use serde_json::{Value, json};
@@ -18,13 +19,14 @@ use tokio::process::Child;
 
 use crate::{
     batches::{songs, uri_of},
+    conformance::Http,
     reviews::{batch, unsure},
     support::{CLOCKS, NEVER_OPENS, PATIENCE, World, all, engine_of, kill, song, until},
 };
 
-/// A client, and the server that it has started.
+/// A client, and the server if it has started one.
 struct Client {
-    process: Child,
+    process: Option<Child>,
     service: RunningService<RoleClient, ClientConfig>,
 }
 
@@ -61,12 +63,29 @@ impl Client {
         );
         let client = ClientConfig::new(capabilities, Implementation::new("a client", "1"));
         let service = client.serve_with_lifecycle(pipes, lifecycle).await.unwrap();
-        Self { process, service }
+        Self {
+            process: Some(process),
+            service,
+        }
     }
 
     /// One of today that knows tasks, and can ask its user.
     async fn of(world: &World) -> Self {
         Self::start(&world.launch(), tasks_and_forms(), modern()).await
+    }
+
+    /// The same with this server, which runs already.
+    async fn over(server: &Http, lifecycle: ClientLifecycleMode) -> Self {
+        let transport = StreamableHttpClientTransport::from_uri(server.url());
+        let client = ClientConfig::new(tasks_and_forms(), Implementation::new("a client", "1"));
+        let service = client
+            .serve_with_lifecycle(transport, lifecycle)
+            .await
+            .unwrap();
+        Self {
+            process: None,
+            service,
+        }
     }
 
     async fn call(&self, tool: &'static str, arguments: Value) -> CallToolResponse {
@@ -126,7 +145,8 @@ impl Client {
     }
 
     async fn kill(mut self) {
-        self.process.kill().await.unwrap();
+        let process = self.process.as_mut().expect("its own server");
+        process.kill().await.unwrap();
     }
 }
 
@@ -504,4 +524,36 @@ async fn somebody_elses_task_is_as_unknown_as_none() {
         (&told["status"], keys(&told)),
         (&json!("input_required"), vec![key])
     );
+}
+
+#[tokio::test]
+async fn over_http_any_server_answers_for_a_task_that_another_has_begun() {
+    all(
+        [modern(), ClientLifecycleMode::Initialize].map(|lifecycle| async {
+            let world = World::new().await;
+            let (first, second) = (Http::serve(&world).await, Http::serve(&world).await);
+            let client = Client::over(&first, lifecycle.clone()).await;
+            let task = client.begin("sync_track", unsure(world.empty())).await;
+            let id = id_of(&task);
+            first.kill().await;
+
+            let client = Client::over(&second, lifecycle).await;
+            let told = client.stands(id, "input_required").await;
+            assert_eq!(told["createdAt"], task["createdAt"], "{told:#}");
+            let key = keys(&told).remove(0);
+            let clocks = CLOCKS.2.rsplit(':').next().unwrap();
+            client
+                .update(id, json!({&key: filled_in(clocks)}))
+                .await
+                .expect("taken");
+            let told = client.stands(id, "completed").await;
+            assert_eq!(
+                told["result"]["structuredContent"]["success"], true,
+                "{told:#}"
+            );
+            assert_eq!(world.in_playlist(world.empty()), [CLOCKS.2]);
+            second.kill().await;
+        }),
+    )
+    .await;
 }
