@@ -166,6 +166,15 @@ impl ToolError {
         self
     }
 
+    /// As many syncs are watched as one process watches for a user.
+    pub(crate) fn too_many_watched(most: usize) -> Self {
+        Self::new(
+            "too_many_watched",
+            format!("{most} syncs are watched already."),
+            "Watch fewer, or read the resource, or call get_sync_progress.",
+        )
+    }
+
     /// The answer is not there yet.
     pub fn not_yet(message: impl Into<String>) -> Self {
         Self::new("not_yet", message, "Call the same tool again in a moment.")

@@ -156,6 +156,17 @@ impl Segue {
         Args(Params {}): Args<Params>,
         _context: RequestContext<RoleServer>,
     ) -> Result<Answer<Output>, ToolError> {
+        let output = self.health().await;
+        Ok(Answer {
+            sentence: output.in_words(),
+            data: output,
+        })
+    }
+}
+
+impl Segue {
+    /// How every part is, also while the engine is not there.
+    pub(crate) async fn health(&self) -> Output {
         let mut output = Output {
             healthy: true,
             problems: Vec::new(),
@@ -208,10 +219,7 @@ impl Segue {
             ),
         }
         output.look_for_problems();
-        Ok(Answer {
-            sentence: output.in_words(),
-            data: output,
-        })
+        output
     }
 }
 

@@ -12,11 +12,16 @@ mod batch_view;
 // For the fuzz targets alone, which stand outside this crate.
 #[doc(hidden)]
 pub mod border;
+mod caching;
+mod completions;
 mod engine;
 mod error;
+mod icons;
+mod instructions;
 mod log_messages;
 mod playlist;
 mod previewed;
+mod prompts;
 mod report;
 mod resources;
 mod review_view;
@@ -31,6 +36,7 @@ mod timing;
 mod view;
 mod visibility;
 mod waiting;
+mod watching;
 
 #[cfg(test)]
 mod properties;
@@ -68,52 +74,30 @@ use rmcp::{
         tool::{IntoCallToolResult, ToolCallContext},
     },
     model::{
-        CallToolRequestParams, CallToolResponse, CancelTaskParams, ErrorCode, GetTaskParams,
-        GetTaskResult, Implementation, JsonObject, ListResourceTemplatesResult,
-        PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse,
-        ServerCapabilities, ServerConfig, UpdateTaskParams,
+        CacheScope, CallToolRequestParams, CallToolResponse, CancelTaskParams,
+        CompleteRequestParams, CompleteResult, DiscoverResult, ErrorCode, GetPromptRequestParams,
+        GetPromptResponse, GetTaskParams, GetTaskResult, Implementation, JsonObject,
+        ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
+        PaginatedRequestParams, Prompt, ReadResourceRequestParams, ReadResourceResponse, Resource,
+        ResourceTemplate, ServerCapabilities, ServerConfig, SubscribeRequestParams,
+        SubscriptionFilter, UnsubscribeRequestParams, UpdateTaskParams,
     },
-    service::RequestContext,
+    service::{RequestContext, SubscriptionContext},
     tool_handler,
 };
 use segue_workflows::{
     comparison::Prices, gate::Gate, matching::DEFAULT_THRESHOLD, metrics::CallOutcome,
     model::ModelStanding, review::ReviewTerms, sync::McpConnection,
 };
+use tokio_util::sync::CancellationToken;
 
+use self::{completions::PlaylistNames, instructions::INSTRUCTIONS, watching::Watching};
 pub use self::{
     engine::{Engine, EngineState},
     error::ToolError,
     view::SyncView,
 };
 use crate::tasks::Retention;
-
-/// What a model is told about when to use which tool.
-const INSTRUCTIONS: &str = "\
-Segue adds songs to Spotify playlists durably: once a tool has answered, the work survives a closed \
-chat, a restart and Spotify's rate limits, and every song ends in the playlist exactly once or with \
-a reason.
-- To add a song, call sync_track with title, artist and playlist; for several, call sync_playlist once \
-with all of them. Both answer at once with a sync_id; do not call them again for the same songs.
-- Songs in a file that another program exported (CSV, text, M3U, XML, JSON) go to sync_playlist as they \
-are: its text as export, or its path as file. Do not take it apart yourself.
-- Where a match is not certain, on_ambiguous decides: skip leaves the song out, ai lets a model choose.
-- To see first what would be added, call preview_sync. What became of every row of a batch is in its \
-report, and page by page in get_sync_progress.
-- To see what came of it, call get_sync_progress with the sync_id (wait_seconds waits for the end).
-- If the user names a playlist loosely, call list_playlists first and use the id.
-- To undo or stop, call cancel_sync. It never removes what was in the playlist before.
-- To see earlier work or what went wrong, call list_syncs; status dead_lettered waits for retry_failed.
-- A sync that waits has not failed: waiting_for_rate_limit and waiting_for_upstream go on by themselves \
-at waiting_until, waiting_for_sign_in goes on when the user has run `segue login`.
-- With on_ambiguous review, a track that has no certain match waits for the user: status \
-waiting_for_review. Call list_reviews, show the candidates side by side, and give the user's choice to \
-review_match; never choose for them. Answers are remembered (list_answers, forget_answer).
-- For what is to happen again and again (keep every week's Discover Weekly, mirror a playlist), call \
-schedule_sync; list_schedules shows what is scheduled and what came of it.
-- If syncs do not move, call get_health; it says what is wrong and what to do.
-- status completed with success false means that no match was good enough and nothing was added: tell \
-the user best_candidate and why. For any other end, message says what is in the playlist.";
 
 /// What the configuration says of the tools.
 #[derive(Debug, Clone, PartialEq)]
@@ -159,6 +143,10 @@ pub struct Segue {
     agents: AgentSettings,
     retention: Retention,
     log: log_messages::Asked,
+    playlist_names: PlaylistNames,
+    watching: Watching,
+    /// Cancelled when this process ends: streams then come to theirs.
+    stop: CancellationToken,
     /// Shared: over HTTP each call has a server of its own.
     router: Arc<ToolRouter<Self>>,
 }
@@ -175,6 +163,9 @@ impl Segue {
             agents: AgentSettings::default(),
             retention: Retention::default(),
             log: log_messages::Asked::default(),
+            playlist_names: PlaylistNames::default(),
+            watching: Watching::default(),
+            stop: CancellationToken::new(),
             router: Arc::new(Self::router()),
         }
     }
@@ -184,6 +175,8 @@ impl Segue {
     pub fn acting_for(&self, user_id: impl Into<String>) -> Self {
         Self {
             user_id: user_id.into(),
+            // So that nobody uses up what others may watch.
+            watching: Watching::default(),
             ..self.clone()
         }
     }
@@ -192,6 +185,13 @@ impl Segue {
     #[must_use]
     pub fn with_model(mut self, model: ModelStanding) -> Self {
         self.model = Some(model);
+        self
+    }
+
+    /// The same, whose streams end in order when this is cancelled.
+    #[must_use]
+    pub fn until(mut self, stop: CancellationToken) -> Self {
+        self.stop = stop;
         self
     }
 
@@ -219,6 +219,21 @@ impl Segue {
             + Self::delete_schedule_router()
             + Self::get_health_router()
             + Self::reset_circuit_router()
+    }
+
+    /// Every prompt there is.
+    pub fn prompts() -> Vec<Prompt> {
+        prompts::all()
+    }
+
+    /// The resources that there are once, for everybody.
+    pub fn fixed_resources() -> Vec<Resource> {
+        resources::fixed()
+    }
+
+    /// The forms of all other resources.
+    pub fn resource_templates() -> Vec<ResourceTemplate> {
+        resources::templates()
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -252,6 +267,14 @@ impl Segue {
         self.model.as_ref()
     }
 
+    pub(crate) fn stop(&self) -> &CancellationToken {
+        &self.stop
+    }
+
+    pub(crate) fn playlist_names(&self) -> &PlaylistNames {
+        &self.playlist_names
+    }
+
     pub(crate) fn match_threshold(&self) -> f64 {
         self.settings.match_threshold
     }
@@ -272,13 +295,74 @@ impl ServerHandler for Segue {
             .enable_tools()
             .enable_resources()
             .enable_tasks()
+            .enable_resources_subscribe()
+            .enable_prompts()
+            .enable_completions()
             .build();
         capabilities.logging = Some(JsonObject::new());
         let mut info = ServerConfig::new(capabilities);
-        info.server_info = Implementation::new("segue", env!("CARGO_PKG_VERSION"));
+        info.server_info =
+            Implementation::new("segue", env!("CARGO_PKG_VERSION")).with_icons(icons::segue());
         info.server_info.title = Some("Segue".to_owned());
         info.instructions = Some(INSTRUCTIONS.to_owned());
         info
+    }
+
+    async fn discover(
+        &self,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<DiscoverResult, ErrorData> {
+        let versions = ServerHandler::supported_protocol_versions(self).into_owned();
+        let discovered = DiscoverResult::from_server_info(versions, ServerHandler::get_info(self));
+        Ok(discovered
+            .with_ttl_ms(caching::DEFINITIONS_MS)
+            .with_cache_scope(CacheScope::Public))
+    }
+
+    async fn list_tools(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        Ok(ListToolsResult::with_all_items(self.router.list_all())
+            .with_ttl_ms(caching::DEFINITIONS_MS)
+            .with_cache_scope(CacheScope::Public))
+    }
+
+    async fn list_prompts(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListPromptsResult, ErrorData> {
+        Ok(ListPromptsResult::with_all_items(prompts::all())
+            .with_ttl_ms(caching::DEFINITIONS_MS)
+            .with_cache_scope(CacheScope::Public))
+    }
+
+    async fn get_prompt(
+        &self,
+        request: GetPromptRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetPromptResponse, ErrorData> {
+        let prompt = prompts::get(self, request, &context).await?;
+        Ok(prompt.into())
+    }
+
+    async fn complete(
+        &self,
+        request: CompleteRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<CompleteResult, ErrorData> {
+        completions::complete(self, request).await
+    }
+
+    async fn list_resources(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        let cursor = request.and_then(|request| request.cursor);
+        resources::list(self, cursor.as_deref(), &context).await
     }
 
     async fn list_resource_templates(
@@ -286,9 +370,10 @@ impl ServerHandler for Segue {
         _request: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
-        Ok(ListResourceTemplatesResult::with_all_items(
-            resources::templates(),
-        ))
+        let templates = resources::templates();
+        Ok(ListResourceTemplatesResult::with_all_items(templates)
+            .with_ttl_ms(caching::DEFINITIONS_MS)
+            .with_cache_scope(CacheScope::Public))
     }
 
     async fn read_resource(
@@ -296,13 +381,35 @@ impl ServerHandler for Segue {
         request: ReadResourceRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        let Some(named) = resources::named(&request.uri) else {
-            return Err(resources::unknown(&request.uri));
-        };
-        let engine = self.engine().ready(&context).await;
-        let engine = engine.map_err(|error| ErrorData::internal_error(error.to_string(), None))?;
-        let read = resources::read(&engine.client, self.user_id(), &request.uri, named).await?;
+        let read = resources::read(self, &request.uri, &context).await?;
         Ok(read.into())
+    }
+
+    async fn subscribe(
+        &self,
+        request: SubscribeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.watching.subscribe(self, &request.uri, &context).await
+    }
+
+    async fn unsubscribe(
+        &self,
+        request: UnsubscribeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.watching.unsubscribe(&request.uri, &context)
+    }
+
+    fn accepted_subscription_filter(
+        &self,
+        requested: &SubscriptionFilter,
+    ) -> Option<SubscriptionFilter> {
+        Some(watching::acceptable(requested))
+    }
+
+    async fn listen(&self, stream: SubscriptionContext) -> Result<(), ErrorData> {
+        self.watching.listen(self, stream).await
     }
 
     async fn call_tool(

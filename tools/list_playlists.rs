@@ -14,8 +14,8 @@ use segue_workflows::{
 };
 use serde::{Deserialize, Serialize};
 use temporalio_client::{
-    WorkflowCancelOptions, WorkflowGetResultOptions, WorkflowQueryOptions, WorkflowStartOptions,
-    errors::WorkflowGetResultError,
+    Client, WorkflowCancelOptions, WorkflowGetResultOptions, WorkflowQueryOptions,
+    WorkflowStartOptions, errors::WorkflowGetResultError,
 };
 use temporalio_common::error::IncomingError;
 use tokio::time::timeout;
@@ -71,44 +71,7 @@ impl Segue {
         // Without any wait there could be no answer.
         let wait = wait.max(SHORTEST_WAIT);
         let engine = self.engine().ready(&context).await?;
-        let options =
-            WorkflowStartOptions::new(names::SYNC_QUEUE, names::new_playlist_reading_id())
-                .enable_eager_workflow_start(true)
-                .build();
-        let reading = engine
-            .client
-            .start_workflow(PlaylistReading::run, (), options)
-            .await
-            .map_err(|error| ToolError::engine_failed("start the reading", &error))?;
-        let result = timeout(
-            wait,
-            reading.get_result(WorkflowGetResultOptions::default()),
-        )
-        .await;
-        let playlists = match result {
-            Ok(Ok(playlists)) => playlists,
-            Ok(Err(error)) => return Err(of_reading(&error)),
-            Err(_) => {
-                let until = reading
-                    .query(
-                        PlaylistReading::waiting_until,
-                        (),
-                        WorkflowQueryOptions::default(),
-                    )
-                    .await;
-                // Nobody will ask for this reading again: the next call starts its own.
-                let _ = reading.cancel(WorkflowCancelOptions::default()).await;
-                return Err(ToolError::not_yet(match until {
-                    Ok(Some(until)) => format!(
-                        "Spotify is not called before {until:.0}: it asked to come back later, or has failed again and again."
-                    ),
-                    _ => format!(
-                        "Spotify has not answered within {} s.",
-                        Duration::as_secs(&wait)
-                    ),
-                }));
-            }
-        };
+        let playlists = read(&engine.client, wait).await?;
         let sentence = match playlists.len() {
             0 => "There are no playlists.".to_owned(),
             1 => format!("There is one playlist: {}.", playlists[0].name),
@@ -118,6 +81,46 @@ impl Segue {
             sentence: sentence + &engine.note(),
             data: Output { playlists },
         })
+    }
+}
+
+/// Reads the playlists from Spotify, within this time.
+pub(crate) async fn read(client: &Client, wait: Duration) -> Result<Vec<Playlist>, ToolError> {
+    let options = WorkflowStartOptions::new(names::SYNC_QUEUE, names::new_playlist_reading_id())
+        .enable_eager_workflow_start(true)
+        .build();
+    let reading = client
+        .start_workflow(PlaylistReading::run, (), options)
+        .await
+        .map_err(|error| ToolError::engine_failed("start the reading", &error))?;
+    let result = timeout(
+        wait,
+        reading.get_result(WorkflowGetResultOptions::default()),
+    )
+    .await;
+    match result {
+        Ok(Ok(playlists)) => Ok(playlists),
+        Ok(Err(error)) => Err(of_reading(&error)),
+        Err(_) => {
+            let until = reading
+                .query(
+                    PlaylistReading::waiting_until,
+                    (),
+                    WorkflowQueryOptions::default(),
+                )
+                .await;
+            // Nobody will ask for this reading again: the next call starts its own.
+            let _ = reading.cancel(WorkflowCancelOptions::default()).await;
+            Err(ToolError::not_yet(match until {
+                Ok(Some(until)) => format!(
+                    "Spotify is not called before {until:.0}: it asked to come back later, or has failed again and again."
+                ),
+                _ => format!(
+                    "Spotify has not answered within {} s.",
+                    Duration::as_secs(&wait)
+                ),
+            }))
+        }
     }
 }
 

@@ -123,11 +123,9 @@ impl Segue {
         let filter = filter(&params, self.user_id())?;
         let engine = self.engine().ready(&context).await?;
         let page = visibility::list(&engine.client, filter, limit, page_token).await?;
-        let letters = open_letters(&engine.client, &page.found).await?;
-        let syncs: Vec<Row> = page
-            .found
-            .iter()
-            .filter_map(|execution| row(execution, &letters))
+        let syncs: Vec<Row> = rows(&engine.client, &page.found)
+            .await?
+            .into_iter()
             .filter(|row| params.status.is_none_or(|wanted| row.status == wanted))
             .collect();
         let next_cursor = page.next_cursor;
@@ -146,6 +144,14 @@ impl Segue {
     }
 }
 
+/// The engine's term for syncs of any kind; of a batch that has continued as new, the last run.
+const SYNCS: &str = "WorkflowType IN ('MusicSync', 'BatchSync', 'StrategyComparison') AND ExecutionStatus != 'ContinuedAsNew'";
+
+/// The engine's query for all syncs of a user.
+pub(crate) fn all_of(user_id: &str) -> String {
+    format!("{SYNCS} AND {}", equals(names::USER_ID.name(), user_id))
+}
+
 /// The engine's query for these filters.
 pub(crate) fn filter(params: &Params, user_id: &str) -> Result<String, ToolError> {
     let user = text::optional("user", params.user.as_deref(), 255)?;
@@ -161,10 +167,7 @@ pub(crate) fn filter(params: &Params, user_id: &str) -> Result<String, ToolError
         Some(SyncStatus::DeadLettered) => {
             "WorkflowType = 'DeadLetter' AND ExecutionStatus = 'Running'"
         }
-        // Of a batch that has continued as new, the last run.
-        _ => {
-            "WorkflowType IN ('MusicSync', 'BatchSync', 'StrategyComparison') AND ExecutionStatus != 'ContinuedAsNew'"
-        }
+        _ => SYNCS,
     };
     let mut terms = vec![kind.to_owned(), equals(names::USER_ID.name(), user_id)];
     if let Some(given) = text::optional("playlist", params.playlist.as_deref(), 300)? {
@@ -201,6 +204,18 @@ pub(crate) fn filter(params: &Params, user_id: &str) -> Result<String, ToolError
         Some(status) => terms.push(equals(names::SYNC_STATUS.name(), status.as_str())),
     }
     Ok(terms.join(" AND "))
+}
+
+/// These syncs, as they are shown.
+pub(crate) async fn rows(
+    client: &Client,
+    found: &[WorkflowExecutionInfo],
+) -> Result<Vec<Row>, ToolError> {
+    let letters = open_letters(client, found).await?;
+    Ok(found
+        .iter()
+        .filter_map(|execution| row(execution, &letters))
+        .collect())
 }
 
 /// Which of these syncs are kept by a dead letter that is still open.

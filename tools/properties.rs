@@ -14,7 +14,9 @@ use serde_json::{Value, json};
 use crate::{
     border::{TOOLS, accept},
     error::ToolError,
-    list_syncs, playlist, sync_track, text, visibility,
+    list_syncs, playlist,
+    resources::{self, Named},
+    sync_track, text, visibility,
 };
 
 /// Every parameter of every tool.
@@ -159,6 +161,20 @@ proptest! {
     ) {
         if let Err(error) = accept(tool, arguments) {
             prop_assert!(is_told_well(&error), "{:?}", error);
+        }
+    }
+
+    #[test]
+    fn whatever_a_uri_names_has_the_form_of_an_id(
+        scheme in select(&["sync://", "sync:/", "segue://", ""][..]),
+        id in prop_oneof![Just(names::new_sync_id()), any_text()],
+        rest in prop_oneof![Just("/report.csv".to_owned()), any_text()],
+    ) {
+        let uri = format!("{scheme}{id}{rest}");
+        match resources::named(&uri) {
+            Some(Named::Sync(id) | Named::Report(id, _)) => prop_assert!(names::is_sync_id(id), "{}", uri),
+            Some(Named::Health) => prop_assert_eq!(uri, "segue://health"),
+            None => {}
         }
     }
 

@@ -261,6 +261,39 @@ impl Sources {
         Ok(rows)
     }
 
+    /// The first rows of which the user may ask why they are not in the playlist, this many at most. Pages
+    /// without one are not read.
+    pub(crate) async fn missing(
+        &self,
+        client: &Client,
+        sync_id: &str,
+        most: usize,
+    ) -> Result<Vec<ReportRow>, ToolError> {
+        let is_missing = |fate: Fate| {
+            matches!(
+                fate,
+                Fate::Uncertain
+                    | Fate::WaitingForReview
+                    | Fate::Declined
+                    | Fate::NotFound
+                    | Fate::Failed
+                    | Fate::TakenOut
+            )
+        };
+        let mut missing = Vec::new();
+        for (page, fates) in (0..).zip(&self.fates) {
+            if missing.len() >= most {
+                break;
+            }
+            if fates.chars().map(Fate::of_letter).any(is_missing) {
+                let rows = self.page(client, sync_id, page).await?.unwrap_or_default();
+                missing.extend(rows.into_iter().filter(|row| is_missing(row.outcome)));
+            }
+        }
+        missing.truncate(most);
+        Ok(missing)
+    }
+
     /// The rows that a retry is for: those that failed, were taken out again, or never had their turn.
     pub(crate) async fn left(
         &self,

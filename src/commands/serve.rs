@@ -1,7 +1,7 @@
 //! `segue serve`: MCP over stdio, until the client closes stdin, or over HTTP, until it is told to stop; and
 //! a worker.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, pin::pin};
 
 use anyhow::Context;
 use rmcp::{ServiceExt, service::ServerInitializeError};
@@ -37,7 +37,12 @@ struct Parts {
     engine: watch::Receiver<EngineState>,
 }
 
-fn parts(config: &Config, import_folders: Vec<PathBuf>, metrics: Metrics) -> anyhow::Result<Parts> {
+fn parts(
+    config: &Config,
+    import_folders: Vec<PathBuf>,
+    metrics: Metrics,
+    stop: &CancellationToken,
+) -> anyhow::Result<Parts> {
     let (state, engine) = watch::channel(EngineState::Starting(
         "the managed engine is being started".to_owned(),
     ));
@@ -53,7 +58,8 @@ fn parts(config: &Config, import_folders: Vec<PathBuf>, metrics: Metrics) -> any
         settings,
     )
     .with_model(config.model()?.standing())
-    .with_agents(config.agent_settings());
+    .with_agents(config.agent_settings())
+    .until(stop.clone());
     Ok(Parts {
         server,
         gate,
@@ -69,7 +75,7 @@ async fn over_stdio(config: &Config, home: &Home, stop: &CancellationToken) -> a
         gate,
         state,
         ..
-    } = parts(config, config.import_folders.clone(), metrics.clone())?;
+    } = parts(config, config.import_folders.clone(), metrics.clone(), stop)?;
 
     // The client is answered while the engine still starts; a tool call waits for it.
     let serving = async {
@@ -80,10 +86,17 @@ async fn over_stdio(config: &Config, home: &Home, stop: &CancellationToken) -> a
         let ended = match session {
             Ok(session) => {
                 let _open = metrics.open_session();
-                tokio::select! {
-                    ended = session.waiting() => ended.map(|_| ()).map_err(anyhow::Error::from),
-                    () = stop.cancelled() => Ok(()),
-                }
+                let close = session.cancellation_token();
+                let mut open = pin!(session.waiting());
+                let ended = tokio::select! {
+                    ended = &mut open => ended,
+                    () = stop.cancelled() => {
+                        // Calls are answered and streams are ended in order, for 2 s at most.
+                        close.cancel();
+                        open.await
+                    }
+                };
+                ended.map(|_| ()).map_err(anyhow::Error::from)
             }
             // The client left before it said anything.
             Err(ServerInitializeError::ConnectionClosed(_)) => Ok(()),
@@ -110,7 +123,7 @@ async fn over_http(
         .with_context(|| format!("{address} cannot be listened at; choose another with --http"))?;
     let (page, metrics) = metrics::start_with_page(config, stop).await?;
     // Whoever comes over a network names no files of this machine.
-    let parts = parts(config, Vec::new(), metrics.clone())?;
+    let parts = parts(config, Vec::new(), metrics.clone(), stop)?;
     let site = Site {
         server: parts.server,
         access,

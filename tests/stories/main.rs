@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed test should panic")]
 #![expect(clippy::print_stdout, reason = "figures, shown with --nocapture")]
 
+mod assistant;
 mod metrics_load;
 mod prometheus;
 mod prometheus_page;
@@ -43,10 +44,12 @@ mod model_streams;
 mod one_song;
 mod outage;
 mod previews;
+mod prompts;
 mod protocol;
 mod python_client;
 mod rate_limit;
 mod refused_ends;
+mod resources;
 mod reviews;
 mod scaling;
 mod schedules;
@@ -57,3 +60,4 @@ mod tasks;
 mod torture;
 mod two_assistants;
 mod versions;
+mod watching;

@@ -43,6 +43,8 @@ fn it_is_a_binary_bundle_of_this_version() {
     for field in ["name", "description", "author", "license"] {
         assert!(!manifest[field].is_null(), "{field}");
     }
+    // The server fills its prompts with what is, so that they have no text that could stand here.
+    assert_eq!(manifest["prompts_generated"], true);
     // A secret that the user gives is kept by the client as one.
     assert_eq!(
         manifest["user_config"]["spotify_refresh_token"]["sensitive"],

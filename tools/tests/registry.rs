@@ -1,11 +1,16 @@
-//! What holds for every tool, and a snapshot of each: a change of the surface that clients see is
-//! seen in review.
+//! What holds for every tool, and a snapshot of each, of the prompts and of the resources: a change of
+//! the surface that clients see is seen in review.
 
 use std::collections::BTreeSet;
 
 use rmcp::model::Tool;
 use segue_tools::Segue;
 use serde_json::Value;
+
+/// The snapshots that are of no tool.
+const PROMPTS: &str = "the_prompts";
+const RESOURCES: &str = "the_fixed_resources";
+const TEMPLATES: &str = "the_resource_templates";
 
 fn tools() -> Vec<Tool> {
     Segue::router().list_all()
@@ -94,10 +99,18 @@ fn each_definition_is_as_it_was_reviewed() {
 }
 
 #[test]
-fn no_snapshot_is_left_of_a_tool_that_is_gone() {
+fn prompts_and_resources_are_as_they_were_reviewed() {
+    insta::assert_json_snapshot!(PROMPTS, Segue::prompts());
+    insta::assert_json_snapshot!(RESOURCES, Segue::fixed_resources());
+    insta::assert_json_snapshot!(TEMPLATES, Segue::resource_templates());
+}
+
+#[test]
+fn no_snapshot_is_left_of_what_is_gone() {
     let names: BTreeSet<_> = tools()
         .into_iter()
         .map(|tool| tool.name.into_owned())
+        .chain([PROMPTS, RESOURCES, TEMPLATES].map(str::to_owned))
         .collect();
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/snapshots");
     for entry in std::fs::read_dir(folder).expect("the snapshots") {
@@ -109,6 +122,6 @@ fn no_snapshot_is_left_of_a_tool_that_is_gone() {
         let name = file
             .trim_start_matches("registry__")
             .trim_end_matches(".snap");
-        assert!(names.contains(name), "{file} belongs to no tool");
+        assert!(names.contains(name), "{file} belongs to nothing");
     }
 }
