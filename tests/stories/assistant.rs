@@ -87,6 +87,37 @@ impl Assistant {
             process.stdout.take().unwrap(),
             process.stdin.take().unwrap(),
         );
+        Self::speaking(process, pipes, era).await
+    }
+
+    /// The same over HTTP, with a server that logs into this file where it listens.
+    pub(crate) async fn over_http(launch: &Launch, log: &Path, era: Era) -> Self {
+        let launch = launch.clone().logging_to(log);
+        let process = launch
+            .command(&["serve", "--http", "127.0.0.1:0"])
+            .unwrap()
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut address = None;
+        until("it listens", async || {
+            let log = std::fs::read_to_string(log).unwrap_or_default();
+            let told = log.split_once("listening at ").map(|(_, told)| told);
+            address = told
+                .and_then(|told| told.split_once("/mcp"))
+                .map(|(address, _)| format!("{address}/mcp"));
+            address.is_some()
+        })
+        .await;
+        let transport = StreamableHttpClientTransport::from_uri(address.unwrap());
+        Self::speaking(process, transport, era).await
+    }
+
+    async fn speaking<T, E, A>(process: Child, transport: T, era: Era) -> Self
+    where
+        T: IntoTransport<RoleClient, E, A>,
+        E: std::error::Error + Send + Sync + 'static,
+    {
         let (tell, heard) = mpsc::unbounded_channel();
         let lifecycle = match era {
             Era::Sessions => ClientLifecycleMode::Initialize,
