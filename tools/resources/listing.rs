@@ -9,7 +9,7 @@ use rmcp::{
 };
 use segue_workflows::model::fence::shown;
 
-use super::{JSON, fixed, internal, sync_uri};
+use super::{JSON, client, fixed, internal, sync_uri};
 use crate::{
     EngineState, Segue, caching,
     list_syncs::{self, Row},
@@ -41,10 +41,7 @@ pub(crate) async fn list(
                 .with_ttl_ms(caching::MOVING_MS)
                 .with_cache_scope(CacheScope::Private));
         }
-        (_, Some(_)) => {
-            let engine = segue.engine().ready(context).await;
-            engine.map_err(|error| internal(&error))?.client
-        }
+        (_, Some(_)) => client(segue, context).await?,
     };
     let of = |state: &str| format!("{} AND {state}", list_syncs::all_of(segue.user_id()));
     let running = of("ExecutionStatus = 'Running'");

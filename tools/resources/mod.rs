@@ -12,6 +12,7 @@ use rmcp::{
 };
 use segue_workflows::{names, sync::SyncStatus};
 use serde_json::json;
+use temporalio_client::Client;
 
 pub(crate) use self::{listing::list, report::report_uri, sync::sync_uri};
 use crate::{Segue, caching, error::ToolError};
@@ -65,22 +66,31 @@ pub(crate) async fn read(
     let Some(named) = named(uri) else {
         return Err(unknown(uri));
     };
-    if named == Named::Health {
-        return health::read(segue, uri).await;
-    }
-    let engine = segue.engine().ready(context).await;
-    let client = engine.map_err(|error| internal(&error))?.client;
+    let user_id = segue.user_id();
     let read = match named {
         Named::Health => return health::read(segue, uri).await,
-        Named::Sync(sync_id) => sync::read(&client, segue.user_id(), uri, sync_id).await,
+        Named::Sync(sync_id) => {
+            let client = client(segue, context).await?;
+            sync::read(&client, user_id, uri, sync_id).await
+        }
         Named::Report(sync_id, mime) => {
-            report::read(&client, segue.user_id(), uri, sync_id, mime).await
+            let client = client(segue, context).await?;
+            report::read(&client, user_id, uri, sync_id, mime).await
         }
     };
     read.map_err(|error| match error.code {
         "unknown_sync" => unknown(uri),
         _ => internal(&error),
     })
+}
+
+/// The engine's client, waited for if the engine is still starting.
+pub(crate) async fn client(
+    segue: &Segue,
+    context: &RequestContext<RoleServer>,
+) -> Result<Client, ErrorData> {
+    let engine = segue.engine().ready(context).await;
+    Ok(engine.map_err(|error| internal(&error))?.client)
 }
 
 /// The answer to a read. What stands where it will always stand may be kept, by its reader alone.

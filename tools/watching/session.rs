@@ -57,8 +57,7 @@ impl Watching {
                 None => resources::unknown(uri),
             });
         };
-        let engine = segue.engine().ready(context).await;
-        let client = engine.map_err(|error| resources::internal(&error))?.client;
+        let client = resources::client(segue, context).await?;
         let joined = self.watched.join(&client, segue.user_id(), sync_id).await;
         let seen = joined.map_err(|error| match error.code {
             "unknown_sync" => resources::unknown(uri),

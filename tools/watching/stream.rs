@@ -1,5 +1,7 @@
 //! `subscriptions/listen`, since 2026-07-28: one stream for the changes of several resources.
 
+use std::collections::BTreeSet;
+
 use futures::{StreamExt, stream::FuturesUnordered};
 use rmcp::{ErrorData, model::SubscriptionFilter, service::SubscriptionContext};
 
@@ -42,12 +44,13 @@ impl Watching {
     }
 
     async fn tell(&self, segue: &Segue, stream: &SubscriptionContext) -> Result<(), ErrorData> {
-        let accepted = stream.accepted().resource_subscriptions.clone();
+        // Each once, however often it was asked for.
+        let accepted = stream.accepted().resource_subscriptions.iter().flatten();
+        let accepted: BTreeSet<&String> = accepted.collect();
         let mut followers = FuturesUnordered::new();
-        if let Some(uris) = accepted {
-            let engine = segue.engine().ready(stream.request_context()).await;
-            let client = engine.map_err(|error| resources::internal(&error))?.client;
-            for uri in &uris {
+        if !accepted.is_empty() {
+            let client = resources::client(segue, stream.request_context()).await?;
+            for uri in accepted {
                 let Some(sync_id) = watchable(uri) else {
                     continue;
                 };
