@@ -221,7 +221,8 @@ mod tests {
         drop(listener);
         let (_folder, map) = environment("", &[("TEMPORAL_ADDRESS", &address)]);
         let settings = settings(Some(&map)).unwrap().unwrap();
-        let error = connect(settings, &EngineOptions::default())
+        let converter = DataConverter::default();
+        let error = connect(settings, &EngineOptions::default(), converter)
             .await
             .err()
             .unwrap();
