@@ -42,6 +42,7 @@ pub struct Launch {
     program: PathBuf,
     variables: Vec<(String, String)>,
     log: Option<PathBuf>,
+    capabilities: ClientCapabilities,
 }
 
 impl Launch {
@@ -70,6 +71,7 @@ impl Launch {
                 .map(|(name, value)| (name.to_owned(), value))
                 .to_vec(),
             log: None,
+            capabilities: ClientCapabilities::default(),
         }
     }
 
@@ -77,6 +79,13 @@ impl Launch {
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
         self.variables.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// The same for a client that declares this.
+    #[must_use]
+    pub fn declaring(mut self, capabilities: ClientCapabilities) -> Self {
+        self.capabilities = capabilities;
         self
     }
 
@@ -116,9 +125,9 @@ impl Launch {
 }
 
 /// What this client says of itself.
-fn introduction() -> ClientConfig {
+fn introduction(capabilities: ClientCapabilities) -> ClientConfig {
     ClientConfig::new(
-        ClientCapabilities::default(),
+        capabilities,
         Implementation::new("segue-client", env!("CARGO_PKG_VERSION")),
     )
 }
@@ -221,7 +230,8 @@ impl Server {
         let (Some(stdin), Some(stdout)) = (process.stdin.take(), process.stdout.take()) else {
             bail!("the server has no stdin or stdout");
         };
-        let client = timeout(CALL_TIMEOUT, introduction().serve((stdout, stdin))).await??;
+        let introduction = introduction(launch.capabilities.clone());
+        let client = timeout(CALL_TIMEOUT, introduction.serve((stdout, stdin))).await??;
         Ok(Self {
             process,
             conversation: Conversation { client },

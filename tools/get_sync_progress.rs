@@ -14,6 +14,7 @@ use temporalio_client::Client;
 use crate::{
     Segue,
     answer::{Answer, Reply},
+    app,
     args::Args,
     error::ToolError,
     report::{ReportRow, Sources},
@@ -46,6 +47,7 @@ impl Segue {
         title = "See how a sync is doing",
         input_schema = schema_for_type::<Params>(),
         output_schema = schema_for_output::<SyncView>(),
+        meta = app::of_tool(),
         annotations(
             title = "See how a sync is doing",
             read_only_hint = true,

@@ -6,6 +6,7 @@
 #![deny(clippy::print_stdout, reason = "stdout is the protocol")]
 
 mod answer;
+pub mod app;
 mod args;
 mod asking;
 mod batch_view;
@@ -294,6 +295,7 @@ impl ServerHandler for Segue {
         let mut capabilities = ServerCapabilities::builder()
             .enable_tools()
             .enable_resources()
+            .enable_extensions_with(app::capability())
             .enable_tasks()
             .enable_resources_subscribe()
             .enable_prompts()

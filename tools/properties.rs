@@ -174,6 +174,7 @@ proptest! {
         match resources::named(&uri) {
             Some(Named::Sync(id) | Named::Report(id, _)) => prop_assert!(names::is_sync_id(id), "{}", uri),
             Some(Named::Health) => prop_assert_eq!(uri, "segue://health"),
+            Some(Named::View) => prop_assert_eq!(uri, "ui://segue/progress"),
             None => {}
         }
     }

@@ -22,6 +22,7 @@ use temporalio_common::MemoValues;
 use crate::{
     Segue,
     answer::{Answer, Reply},
+    app,
     args::Args,
     batch_view,
     error::ToolError,
@@ -115,6 +116,7 @@ impl Segue {
         title = "Add many songs to a playlist",
         input_schema = schema_for_type::<Params>(),
         output_schema = schema_for_output::<SyncView>(),
+        meta = app::of_tool(),
         annotations(
             title = "Add many songs to a playlist",
             read_only_hint = false,

@@ -233,9 +233,11 @@ pub fn page_id(sync_id: &str, page: u32) -> String {
     format!("{sync_id}{PAGE_INFIX}{page}")
 }
 
-/// Whether a workflow of this id searches a page of a batch.
-pub(crate) fn is_page(id: &str) -> bool {
-    id.starts_with(SYNC_PREFIX) && id.contains(PAGE_INFIX)
+/// The page of a batch that a workflow of this id searches, counted from 0, if it searches one.
+pub(crate) fn page_of(id: &str) -> Option<usize> {
+    let (sync_id, page) = id.split_once(PAGE_INFIX)?;
+    sync_id.starts_with(SYNC_PREFIX).then_some(())?;
+    page.parse().ok()
 }
 
 /// The id of the workflow that asks the user about the track of a sync, or about a row of a batch.

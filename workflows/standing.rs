@@ -150,8 +150,9 @@ pub async fn of_open_batch(
         let wait = attributes.get(&names::SYNC_WAIT);
         progress.wait(wait.as_deref().and_then(Wait::of_line));
     }
-    let mut pages = batch.raw().pending_children.iter();
-    let Some(page) = pages.find(|child| names::is_page(&child.workflow_id)) else {
+    let mut children = batch.raw().pending_children.iter();
+    let page = children.find_map(|child| Some((child, names::page_of(&child.workflow_id)?)));
+    let Some((page, number)) = page else {
         return Ok(standing);
     };
     let page = client.get_workflow_handle::<BatchPage>(&page.workflow_id);
@@ -172,14 +173,22 @@ pub async fn of_open_batch(
             kept.unwrap_or_default()
         })
         .collect();
-    let groups = ROWS_A_PAGE / ROWS_A_SEARCH;
-    let ended = groups.saturating_sub(searches.len()) * ROWS_A_SEARCH;
     let kept: usize = searches.iter().map(|search| search.found.len()).sum();
+    let progress = standing.progress.as_ref();
+    let total = progress.map_or(0, |progress| progress.counts.total as usize);
     if !searches.is_empty() {
-        standing.searched = (ended + kept).min(ROWS_A_PAGE) as u32;
+        standing.searched = searched(total, number, searches.len(), kept);
     }
     standing.searching = searches.into_iter().find_map(|search| search.now);
     Ok(standing)
+}
+
+/// Rows of this page that have been searched, where so many searches are under way and have kept so many rows:
+/// the others of the page's have ended.
+fn searched(total: usize, page: usize, searches: usize, kept: usize) -> u32 {
+    let rows = total.saturating_sub(page * ROWS_A_PAGE).min(ROWS_A_PAGE);
+    let ended = rows.saturating_sub(searches * ROWS_A_SEARCH);
+    (ended + kept).min(rows) as u32
 }
 
 /// The child under way whose id is one of these.
@@ -219,4 +228,37 @@ fn name_of(activity: &PendingActivityInfo) -> &str {
         .activity_type
         .as_ref()
         .map_or("", |kind| kind.name.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_rows_have_been_searched_than_a_page_has() {
+        for (total, page, searches, kept, expected) in [
+            (12, 0, 1, 0, 0),
+            (12, 0, 1, 7, 7),
+            (130, 0, 4, 10, 10),
+            (130, 0, 1, 3, 78),
+            (130, 1, 2, 4, 4),
+            (130, 1, 1, 4, 9),
+            (130, 2, 1, 4, 0),
+        ] {
+            assert_eq!(
+                searched(total, page, searches, kept),
+                expected,
+                "{total} {page} {searches} {kept}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_page_is_told_by_its_id() {
+        let id = names::page_id("sync-0123456789abcdef0123456789abcdef", 7);
+        assert_eq!(names::page_of(&id), Some(7));
+        for other in ["sync-0123456789abcdef0123456789abcdef", "place-page-7", ""] {
+            assert_eq!(names::page_of(other), None, "{other}");
+        }
+    }
 }

@@ -126,7 +126,7 @@ async fn converse(
         config = config.auth_header(token);
     }
     let transport = StreamableHttpClientTransport::from_config(config);
-    let begun = introduction().serve_with_lifecycle(transport, lifecycle);
+    let begun = introduction(Default::default()).serve_with_lifecycle(transport, lifecycle);
     let client = timeout(CALL_TIMEOUT, begun).await??;
     Ok(Conversation { client })
 }

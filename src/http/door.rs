@@ -9,6 +9,8 @@ use futures::{FutureExt, StreamExt, future::Shared, stream};
 
 use crate::access::{Access, Admitted};
 
+/// The view for browsers: it has nothing of anybody's in it, and asks for a token by itself.
+const VIEW: &str = "/";
 /// Pages that a balancer and a client without a token ask for.
 const OPEN: [&str; 2] = ["/healthz", "/.well-known/oauth-protected-resource"];
 /// What a client reads when its token is taken back: a comment, which is part of no event.
@@ -37,7 +39,7 @@ impl Door {
             let rest = path.strip_prefix(*open);
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
-        if OPEN.iter().any(is_open) {
+        if path == VIEW || OPEN.iter().any(is_open) {
             return Ok(None);
         }
         match self.access.admit(headers).await {

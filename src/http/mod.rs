@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `/mcp` | Streamable HTTP: stateless as of 2026-07-28, with sessions for clients that introduce themselves |
 //! | `/sse`, `/messages` | the pair of 2024-11-05, for clients that know nothing newer |
+//! | `/` | the view of syncs, for a browser |
 //! | `/metrics` | the page of metrics |
 //! | `/healthz` | whether the engine is there, for a balancer |
 //! | `/.well-known/oauth-protected-resource` | where a client gets a token |

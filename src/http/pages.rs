@@ -1,14 +1,17 @@
-//! The pages beside MCP: the metrics, and whether all is well.
+//! The pages beside MCP: the view of syncs for a browser, the metrics, and whether all is well.
 
 use axum::{
     Json, Router,
     body::Body,
     extract::State,
-    http::StatusCode,
-    response::{IntoResponse, Response},
+    http::{
+        HeaderName, StatusCode,
+        header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY},
+    },
+    response::{Html, IntoResponse, Response},
     routing::get,
 };
-use segue_tools::EngineState;
+use segue_tools::{EngineState, app};
 use tokio::sync::watch;
 
 use crate::{access::Access, metrics::Page};
@@ -23,6 +26,7 @@ pub(super) struct Pages {
 
 pub(super) fn router(pages: Pages) -> Router {
     Router::new()
+        .route("/", get(view))
         .route("/metrics", get(metrics))
         .route("/healthz", get(health))
         .route("/.well-known/oauth-protected-resource", get(resource))
@@ -36,6 +40,15 @@ async fn resource(State(pages): State<Pages>) -> Response {
         Some(metadata) => Json(metadata).into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
     }
+}
+
+/// The view, which speaks MCP with us by itself. There is nothing of anybody's in it, so it is for everybody.
+async fn view() -> ([(HeaderName, String); 2], Html<&'static str>) {
+    let headers = [
+        (CONTENT_SECURITY_POLICY, app::page_policy()),
+        (REFERRER_POLICY, "no-referrer".to_owned()),
+    ];
+    (headers, Html(app::PROGRESS_HTML))
 }
 
 async fn metrics(State(pages): State<Pages>) -> Response {

@@ -4,7 +4,10 @@
 #![expect(clippy::unwrap_used, reason = "a failed test should panic")]
 #![expect(clippy::print_stdout, reason = "figures, shown with --nocapture")]
 
+mod app_host;
 mod assistant;
+mod browser;
+mod chromium;
 mod metrics_load;
 mod prometheus;
 mod prometheus_page;
@@ -60,4 +63,7 @@ mod tasks;
 mod torture;
 mod two_assistants;
 mod versions;
+mod view;
+mod view_as_page;
+mod view_for_everybody;
 mod watching;

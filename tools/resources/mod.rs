@@ -15,14 +15,14 @@ use serde_json::json;
 use temporalio_client::Client;
 
 pub(crate) use self::{listing::list, report::report_uri, sync::sync_uri};
-use crate::{Segue, caching, error::ToolError};
+use crate::{Segue, app, caching, error::ToolError};
 
 pub(crate) const JSON: &str = "application/json";
 pub(crate) const CSV: &str = "text/csv";
 
 /// The resources that there are once and for everybody: they stand first in the list.
 pub(crate) fn fixed() -> Vec<Resource> {
-    vec![health::resource()]
+    vec![health::resource(), app::resource()]
 }
 
 /// The resources that there are many of, by the form of their URIs.
@@ -35,6 +35,8 @@ pub(crate) fn templates() -> Vec<ResourceTemplate> {
 pub(crate) enum Named<'a> {
     /// How Segue is.
     Health,
+    /// The view that hosts show of a sync.
+    View,
     /// Where a sync stands, by its id.
     Sync(&'a str),
     /// What became of every row of a batch, by its id, in this form.
@@ -45,6 +47,9 @@ pub(crate) enum Named<'a> {
 pub(crate) fn named(uri: &str) -> Option<Named<'_>> {
     if uri == health::URI {
         return Some(Named::Health);
+    }
+    if uri == app::URI {
+        return Some(Named::View);
     }
     let path = uri.strip_prefix("sync://")?;
     let (sync_id, file) = path.split_once('/').unwrap_or((path, ""));
@@ -69,6 +74,7 @@ pub(crate) async fn read(
     let user_id = segue.user_id();
     let read = match named {
         Named::Health => return health::read(segue, uri).await,
+        Named::View => return Ok(app::read()),
         Named::Sync(sync_id) => {
             let client = client(segue, context).await?;
             sync::read(&client, user_id, uri, sync_id).await
@@ -131,6 +137,7 @@ mod tests {
     fn what_is_ours_is_named_by_its_uri_and_nothing_else_is() {
         let id = names::new_sync_id();
         assert_eq!(named("segue://health"), Some(Named::Health));
+        assert_eq!(named("ui://segue/progress"), Some(Named::View));
         assert_eq!(named(&sync_uri(&id)), Some(Named::Sync(&id)));
         // Some clients give every URI a path.
         assert_eq!(named(&format!("sync://{id}/")), Some(Named::Sync(&id)));

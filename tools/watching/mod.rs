@@ -176,7 +176,7 @@ enum Told {
 fn watchable(uri: &str) -> Option<&str> {
     match named(uri)? {
         Named::Sync(sync_id) | Named::Report(sync_id, _) => Some(sync_id),
-        Named::Health => None,
+        Named::Health | Named::View => None,
     }
 }
 
