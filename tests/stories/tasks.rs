@@ -526,6 +526,15 @@ async fn somebody_elses_task_is_as_unknown_as_none() {
     );
 }
 
+/// The value of this series on the server's page of metrics.
+async fn counted(server: &Http, series: &str) -> u64 {
+    let page = server.url().replace("/mcp", "/metrics");
+    let page = reqwest::get(page).await.unwrap().text().await.unwrap();
+    let line = page.lines().find_map(|line| line.strip_prefix(series));
+    let line = line.unwrap_or_else(|| panic!("no {series} in {page}"));
+    line.trim().parse().unwrap()
+}
+
 #[tokio::test]
 async fn over_http_any_server_answers_for_a_task_that_another_has_begun() {
     all(
@@ -535,6 +544,10 @@ async fn over_http_any_server_answers_for_a_task_that_another_has_begun() {
             let client = Client::over(&first, lifecycle.clone()).await;
             let task = client.begin("sync_track", unsure(world.empty())).await;
             let id = id_of(&task);
+            assert_eq!(
+                counted(&first, "mcp_tasks_created_total{tool=\"sync_track\"}").await,
+                1
+            );
             first.kill().await;
 
             let client = Client::over(&second, lifecycle).await;
@@ -552,6 +565,14 @@ async fn over_http_any_server_answers_for_a_task_that_another_has_begun() {
                 "{told:#}"
             );
             assert_eq!(world.in_playlist(world.empty()), [CLOCKS.2]);
+            assert_eq!(
+                counted(&second, "mcp_tasks_told_total{status=\"completed\"}").await,
+                1
+            );
+            assert_eq!(
+                counted(&second, "mcp_tasks_told_total{status=\"failed\"}").await,
+                0
+            );
             second.kill().await;
         }),
     )
