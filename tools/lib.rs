@@ -66,7 +66,7 @@ mod sync_playlist;
 mod sync_track;
 mod update_schedule;
 
-use std::{path::PathBuf, sync::Arc, time::Instant};
+use std::{convert::Infallible, future::pending, path::PathBuf, sync::Arc, time::Instant};
 
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
@@ -99,6 +99,13 @@ pub use self::{
     view::SyncView,
 };
 use crate::tasks::Retention;
+
+/// Cancels the one when the other is, as long as it is waited for.
+async fn cancelled_with(stop: &CancellationToken, ends: &CancellationToken) -> Infallible {
+    stop.cancelled().await;
+    ends.cancel();
+    pending().await
+}
 
 /// What the configuration says of the tools.
 #[derive(Debug, Clone, PartialEq)]
@@ -423,7 +430,13 @@ impl ServerHandler for Segue {
         let tool = route.map(|tool| tool.name.clone());
         let begun = Instant::now();
         self.log.note(&mut context);
-        let answer = self.answer(request, context).await;
+        // Who waits for a sync is told where it stands before this process ends.
+        context.ct = context.ct.child_token();
+        let ends = context.ct.clone();
+        let answer = tokio::select! {
+            answer = self.answer(request, context) => answer,
+            never = cancelled_with(&self.stop, &ends) => match never {},
+        };
         let outcome = match &answer {
             Ok(CallToolResponse::Complete(result)) if result.is_error == Some(true) => {
                 CallOutcome::ToolError

@@ -132,10 +132,16 @@ async fn over_http(
         page,
         names: config.http_names()?,
     };
-    let serving = http::serve(listener, site, stop.clone());
+    // The worker and the engine stay until the last call has its answer.
+    let answered = CancellationToken::new();
+    let serving = async {
+        let served = http::serve(listener, site, stop.clone()).await;
+        answered.cancel();
+        served
+    };
     tokio::try_join!(
         serving,
-        host::run(config, home, &parts.gate, &parts.state, stop)
+        host::run(config, home, &parts.gate, &parts.state, &answered)
     )?;
     Ok(())
 }
