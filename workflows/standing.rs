@@ -8,9 +8,22 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use temporalio_client::{
-    Client, WorkflowDescribeOptions, WorkflowExecutionDescription, errors::WorkflowInteractionError,
+    Client, NamespacedClient, WorkflowDescribeOptions, WorkflowExecutionDescription,
+    errors::WorkflowInteractionError,
+    grpc::WorkflowService,
+    tonic::{Code, IntoRequest},
 };
-use temporalio_common::protos::temporal::api::workflow::v1::PendingActivityInfo;
+use temporalio_common::{
+    data_converters::{SerializationContextData, WorkflowSerializationContext},
+    payload_visitor::decode_payloads,
+    protos::temporal::api::{
+        common::v1::WorkflowExecution,
+        workflow::v1::PendingActivityInfo,
+        workflowservice::v1::{
+            DescribeWorkflowExecutionRequest, DescribeWorkflowExecutionResponse,
+        },
+    },
+};
 
 use crate::{
     activities::Searched,
@@ -18,7 +31,6 @@ use crate::{
     batch::{BatchProgress, ROWS_A_PAGE},
     batch_page::{BatchPage, ROWS_A_SEARCH},
     names,
-    place_track::PlaceTrack,
     sync::{Progress, Step, SyncStatus, Wait},
     upstream::clean,
 };
@@ -55,7 +67,7 @@ pub async fn of_open_sync(
     let status = attributes.get(&names::SYNC_STATUS);
     let wait = attributes.get(&names::SYNC_WAIT);
     let wait = wait.as_deref().and_then(Wait::of_line);
-    let (step, retries) = step_of(sync).unwrap_or_else(|| {
+    let (step, retries) = step_of(sync.raw()).unwrap_or_else(|| {
         let (name, id) = (
             attributes.get(&names::PLAYLIST_NAME),
             attributes.get(&names::PLAYLIST_ID),
@@ -86,7 +98,7 @@ pub async fn of_open_sync(
             Ok(agents) => {
                 progress.saying = saying(&agents);
                 (progress.current_step, progress.retry_count) =
-                    step_of(&agents).unwrap_or((Step::Search, 0));
+                    step_of(agents.raw()).unwrap_or((Step::Search, 0));
                 if child_of(&agents, names::is_placing).is_some() {
                     progress.current_step = Step::Add;
                 }
@@ -97,11 +109,9 @@ pub async fn of_open_sync(
         }
     }
     if let Some(placing) = child_of(sync, names::is_placing) {
-        let placing = client.get_workflow_handle::<PlaceTrack>(placing);
-        match placing.describe(WorkflowDescribeOptions::default()).await {
+        match described(client, placing).await {
             Ok(placing) => {
-                let details = placing.static_details().unwrap_or_default();
-                let before: BeforePlacing = serde_json::from_str(details).unwrap_or_default();
+                let before = before_placing(&placing).unwrap_or_default();
                 let (step, retries) = step_of(&placing).unwrap_or((Step::Add, 0));
                 progress.current_step = step;
                 progress.candidates_found = before.candidates_found;
@@ -191,6 +201,38 @@ fn searched(total: usize, page: usize, searches: usize, kept: usize) -> u32 {
     (ended + kept).min(rows) as u32
 }
 
+/// What the engine tells of the workflow of this id, whose details another workflow has given. SDK 1.1.1 reads
+/// details before it decrypts them, so its own description of such a workflow fails.
+async fn described(
+    client: &Client,
+    workflow_id: &str,
+) -> Result<DescribeWorkflowExecutionResponse, WorkflowInteractionError> {
+    let request = DescribeWorkflowExecutionRequest {
+        namespace: client.namespace(),
+        execution: Some(WorkflowExecution {
+            workflow_id: workflow_id.to_owned(),
+            run_id: String::new(),
+        }),
+    };
+    let asked = &mut client.clone();
+    let answer = WorkflowService::describe_workflow_execution(asked, request.into_request()).await;
+    let answer = answer.map_err(|status| match status.code() {
+        Code::NotFound => WorkflowInteractionError::NotFound(status),
+        _ => WorkflowInteractionError::Rpc(status),
+    });
+    let mut described = answer?.into_inner();
+    let context = SerializationContextData::Workflow(WorkflowSerializationContext::new());
+    decode_payloads(&mut described, client.data_converter().codec(), &context).await?;
+    Ok(described)
+}
+
+/// What stands in the details of the workflow that places a track.
+fn before_placing(placing: &DescribeWorkflowExecutionResponse) -> Option<BeforePlacing> {
+    let metadata = placing.execution_config.as_ref()?.user_metadata.as_ref()?;
+    let details: String = serde_json::from_slice(&metadata.details.as_ref()?.data).ok()?;
+    serde_json::from_str(&details).ok()
+}
+
 /// The child under way whose id is one of these.
 fn child_of(workflow: &WorkflowExecutionDescription, is_it: fn(&str) -> bool) -> Option<&str> {
     let mut children = workflow.raw().pending_children.iter();
@@ -209,8 +251,8 @@ fn saying(agents: &WorkflowExecutionDescription) -> Option<String> {
 }
 
 /// The step whose activity is under way, and how often it had to be repeated.
-fn step_of(workflow: &WorkflowExecutionDescription) -> Option<(Step, u32)> {
-    let activity = workflow.raw().pending_activities.first()?;
+fn step_of(workflow: &DescribeWorkflowExecutionResponse) -> Option<(Step, u32)> {
+    let activity = workflow.pending_activities.first()?;
     let step = match name_of(activity) {
         "find_playlist" => Step::FindPlaylist,
         "search" | "call_mcp_tool" | "call_in_mcp_session" => Step::Search,

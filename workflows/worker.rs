@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use temporalio_client::Client;
+use temporalio_client::{Client, NamespacedClient};
 use temporalio_sdk::{
     Runtime, Worker, WorkerOptions,
     runtime::{
@@ -161,7 +161,7 @@ pub async fn run(
             options.activity_inbound_interceptor(Attempts::new(metrics.clone()));
         }
         for options in [&mut syncs, &mut letters, &mut budget] {
-            options.worker_interceptor(Ends::new(metrics.clone()));
+            options.worker_interceptor(Ends::new(metrics.clone(), client.data_converter().clone()));
         }
     }
     let mut syncs = Worker::new(&runtime, client.clone(), syncs)?;

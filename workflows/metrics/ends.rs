@@ -13,18 +13,24 @@ use std::{
 };
 
 use async_trait::async_trait;
-use temporalio_common::protos::coresdk::{
-    workflow_activation::{
-        WorkflowActivation, remove_from_cache::EvictionReason, workflow_activation_job::Variant,
+use temporalio_common::{
+    data_converters::{DataConverter, SerializationContextData, WorkflowSerializationContext},
+    payload_visitor::decode_payloads,
+    protos::coresdk::{
+        workflow_activation::{
+            WorkflowActivation, remove_from_cache::EvictionReason, workflow_activation_job::Variant,
+        },
+        workflow_commands::{WorkflowCommand, workflow_command::Variant as Command},
+        workflow_completion::{
+            Success, WorkflowActivationCompletion, workflow_activation_completion,
+        },
     },
-    workflow_commands::workflow_command::Variant as Command,
-    workflow_completion::{WorkflowActivationCompletion, workflow_activation_completion},
 };
 use temporalio_sdk::interceptors::WorkerInterceptor;
 
 use super::{
     Metrics, Status,
-    outcome::{End, How, INCOMPLETE, NO_MATCH, NO_METHOD, SYNC},
+    outcome::{End, How, INCOMPLETE, NO_MATCH, NO_METHOD, SYNC, is_an_end},
 };
 use crate::{error::ErrorCode, matching::MatchMethod};
 
@@ -36,6 +42,8 @@ const AGENTS: [&str; 2] = ["AgentSync", "SimpleAgentSync"];
 /// Counts the ends of the workflows of a worker.
 pub(crate) struct Ends {
     metrics: Metrics,
+    /// What turns into what the engine keeps.
+    converter: DataConverter,
     /// The runs in the worker's cache, by their ids.
     runs: Mutex<HashMap<String, Run>>,
 }
@@ -51,10 +59,11 @@ struct Run {
 }
 
 impl Ends {
-    /// Counts with this.
-    pub(crate) fn new(metrics: Metrics) -> Self {
+    /// Counts with this, on a client with this converter.
+    pub(crate) fn new(metrics: Metrics, converter: DataConverter) -> Self {
         Self {
             metrics,
+            converter,
             runs: Mutex::default(),
         }
     }
@@ -91,6 +100,34 @@ impl Ends {
             run.now = now.or(run.now);
         }
         None
+    }
+
+    /// What proposes an end, as the workflow said it: by now its payloads may be encrypted.
+    async fn opened(
+        &self,
+        completion: &WorkflowActivationCompletion,
+    ) -> Option<WorkflowActivationCompletion> {
+        let Some(workflow_activation_completion::Status::Successful(done)) = &completion.status
+        else {
+            return None;
+        };
+        let is_end = |command: &&WorkflowCommand| command.variant.as_ref().is_some_and(is_an_end);
+        let command = done.commands.iter().find(is_end)?.clone();
+        let done = Success {
+            commands: vec![command],
+            ..Success::default()
+        };
+        let mut end = WorkflowActivationCompletion {
+            run_id: completion.run_id.clone(),
+            status: Some(workflow_activation_completion::Status::Successful(done)),
+            ..WorkflowActivationCompletion::default()
+        };
+        let context = SerializationContextData::Workflow(WorkflowSerializationContext::new());
+        let opened = decode_payloads(&mut end, self.converter.codec(), &context).await;
+        if let Err(error) = opened {
+            tracing::warn!(%error, "an end is counted without what it tells");
+        }
+        Some(end)
     }
 
     fn propose(&self, completion: &WorkflowActivationCompletion) {
@@ -189,7 +226,9 @@ impl WorkerInterceptor for Ends {
     }
 
     async fn on_workflow_activation_completion(&self, completion: &WorkflowActivationCompletion) {
-        self.propose(completion);
+        if let Some(end) = self.opened(completion).await {
+            self.propose(&end);
+        }
     }
 }
 
@@ -223,12 +262,15 @@ mod tests {
     use temporalio_common::protos::coresdk::{
         workflow_activation::{InitializeWorkflow, RemoveFromCache, WorkflowActivationJob},
         workflow_commands::{
-            CompleteWorkflowExecution, ContinueAsNewWorkflowExecution, QueryResult, WorkflowCommand,
+            CompleteWorkflowExecution, ContinueAsNewWorkflowExecution, QueryResult,
         },
-        workflow_completion::Success,
     };
 
     use super::*;
+
+    fn ends() -> Ends {
+        Ends::new(Metrics::off(), DataConverter::default())
+    }
 
     fn completed() -> Command {
         Command::CompleteWorkflowExecution(CompleteWorkflowExecution::default())
@@ -281,7 +323,7 @@ mod tests {
 
     #[test]
     fn an_end_is_counted_once_the_engine_has_taken_it() {
-        let ends = Ends::new(Metrics::off());
+        let ends = ends();
         begun(&ends, false);
         proposed(&ends, completed());
         // A signal came in between.
@@ -305,7 +347,7 @@ mod tests {
 
     #[test]
     fn what_is_replayed_was_counted_before() {
-        let ends = Ends::new(Metrics::off());
+        let ends = ends();
         begun(&ends, true);
         proposed(&ends, completed());
         assert_eq!(
@@ -316,7 +358,7 @@ mod tests {
 
     #[test]
     fn a_run_that_continues_as_new_has_not_ended() {
-        let ends = Ends::new(Metrics::off());
+        let ends = ends();
         begun(&ends, false);
         let next = ContinueAsNewWorkflowExecution::default();
         proposed(&ends, Command::ContinueAsNewWorkflowExecution(next));
