@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::Stdio};
 
 use anyhow::{Context, bail};
 use rmcp::{
-    model::ProtocolVersion,
+    model::{ClientCapabilities, ProtocolVersion},
     service::{ClientLifecycleMode, ClientServiceExt},
     transport::{
         StreamableHttpClientTransport, streamable_http_client::StreamableHttpClientTransportConfig,
@@ -126,7 +126,8 @@ async fn converse(
         config = config.auth_header(token);
     }
     let transport = StreamableHttpClientTransport::from_config(config);
-    let begun = introduction(Default::default()).serve_with_lifecycle(transport, lifecycle);
+    let begun =
+        introduction(ClientCapabilities::default()).serve_with_lifecycle(transport, lifecycle);
     let client = timeout(CALL_TIMEOUT, begun).await??;
     Ok(Conversation { client })
 }
