@@ -3,8 +3,7 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rmcp::model::{
-    CacheScope, ExtensionCapabilities, JsonObject, MetaObject, ReadResourceResult, Resource,
-    ResourceContents,
+    CacheScope, ExtensionCapabilities, JsonObject, MetaObject, ReadResourceResult, ResourceContents,
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -54,18 +53,6 @@ pub(crate) fn capability() -> ExtensionCapabilities {
 /// What a tool whose answer the view shows says of it.
 pub(crate) fn of_tool() -> MetaObject {
     MetaObject(object(json!({ "ui": { "resourceUri": URI } })))
-}
-
-/// The view among the resources.
-pub(crate) fn resource() -> Resource {
-    Resource::new(URI, "progress")
-        .with_title("How a sync is doing")
-        .with_description(
-            "For hosts with MCP Apps: live progress of a sync, what became of each song, stopping, and \
-             review by click.",
-        )
-        .with_mime_type(MIME)
-        .with_meta(on_display())
 }
 
 /// The view, as hosts read it.

@@ -22,7 +22,7 @@ pub(crate) const CSV: &str = "text/csv";
 
 /// The resources that there are once and for everybody: they stand first in the list.
 pub(crate) fn fixed() -> Vec<Resource> {
-    vec![health::resource(), app::resource()]
+    vec![health::resource()]
 }
 
 /// The resources that there are many of, by the form of their URIs.
