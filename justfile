@@ -27,6 +27,15 @@ eval *OPTIONS:
 bench *OPTIONS:
     cargo run --profile measured -- bench --engine both {{OPTIONS}}
 
+# Make the MCP bundle for this platform in target/bundle, optimised and stripped (needs Node.js with npm)
+bundle:
+    cargo build --release --locked --package segue --package segue-packaging
+    "${CARGO_TARGET_DIR:-target}/release/segue-bundle"
+
+# Write the install guides anew, after a change in packaging/guides
+guides:
+    UPDATE_GUIDES=1 cargo test --package segue-packaging guides
+
 # Write the tools' snapshots and the manifest anew, after a deliberate change
 snapshots:
     INSTA_UPDATE=always cargo test -p segue-tools --test registry
