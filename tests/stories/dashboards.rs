@@ -42,7 +42,7 @@ const OF_PROCESSES: &str =
     "ALERTS{alertname=~\"SegueDown|SegueNoWorker|SegueNoFreeSlots|SegueWorkflowTaskFailures\"}";
 
 /// The page of metrics that a process says it has, in its log.
-async fn page_of(log: &Path) -> SocketAddr {
+pub(crate) async fn page_of(log: &Path) -> SocketAddr {
     const SAYS: &str = "metrics at http://";
     let mut page = None;
     until("it says where its metrics are", async || {

@@ -28,6 +28,7 @@ mod bundle;
 mod cancelling;
 mod compare;
 mod conformance;
+mod containers;
 mod dashboards;
 mod dead_letters;
 mod demo;
