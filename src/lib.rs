@@ -21,3 +21,4 @@ mod private_file;
 pub mod processes;
 pub mod sealing;
 mod shutdown;
+mod stdin;

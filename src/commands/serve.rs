@@ -18,6 +18,7 @@ use crate::{
     host,
     http::{self, Site},
     metrics, shutdown,
+    stdin::Watched,
 };
 
 pub(super) async fn run(config: &Config, home: &Home, flags: ServeArgs) -> anyhow::Result<()> {
@@ -77,10 +78,16 @@ async fn over_stdio(config: &Config, home: &Home, stop: &CancellationToken) -> a
         ..
     } = parts(config, config.import_folders.clone(), metrics.clone(), stop)?;
 
+    // Open calls are still answered when the client has closed stdin; nobody listens any more.
+    let gone = stop.child_token();
+    let server = server.until(gone.clone());
+    let (stdin, stdout) = rmcp::transport::stdio_pipes();
+    let pipes = (Watched::new(stdin, gone), stdout);
+
     // The client is answered while the engine still starts; a tool call waits for it.
     let serving = async {
         let session = tokio::select! {
-            session = server.serve(rmcp::transport::stdio_pipes()) => session,
+            session = server.serve(pipes) => session,
             () = stop.cancelled() => return Ok(()),
         };
         let ended = match session {

@@ -1,7 +1,10 @@
 //! An assistant of either era: one that opens a session by `initialize`, or one of 2026-07-28 that says
 //! with each request what it is. It hears of changes.
 
-use std::{path::Path, process::Stdio};
+use std::{
+    path::Path,
+    process::{ExitStatus, Stdio},
+};
 
 use rmcp::{
     ClientHandler, Peer, RoleClient,
@@ -132,6 +135,15 @@ impl Assistant {
             client,
             heard,
         }
+    }
+
+    /// Closes the conversation with whatever is open in it, and waits until the server has ended.
+    pub(crate) async fn leave(mut self) -> ExitStatus {
+        self.client.cancel().await.unwrap();
+        timeout(PATIENCE, self.process.wait())
+            .await
+            .unwrap()
+            .unwrap()
     }
 
     pub(crate) fn peer(&self) -> &Peer<RoleClient> {

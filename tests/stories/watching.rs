@@ -6,7 +6,7 @@
     reason = "sessions of 2025-11-25 and before subscribe by these"
 )]
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rmcp::{
     model::{
@@ -229,4 +229,20 @@ async fn a_sync_that_waits_is_watched_over_a_kill_of_the_engine() {
     })
     .await;
     assert_eq!(assistant.json(&uri).await["status"], "completed");
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_while_it_listens_does_not_hold_its_server() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let assistant = Assistant::start(&world.launch(), Era::Requests).await;
+    let id = slow_batch(&world, &server).await;
+    let mut stream = listen(&assistant, &[&format!("sync://{id}")]).await;
+    next(&mut stream).await.expect("the first look");
+    let left = Instant::now();
+    let status = assistant.leave().await;
+    assert!(status.success(), "{status}");
+    // What is open is otherwise waited for as for a call, for 5 s.
+    let took = left.elapsed();
+    assert!(took < Duration::from_secs(5), "{took:?}");
 }
