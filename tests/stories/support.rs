@@ -54,11 +54,14 @@ pub(crate) const CLOCKS: (&str, &str, &str) =
 
 impl World {
     pub(crate) async fn new() -> Self {
+        Self::with(SimOptions::default()).await
+    }
+
+    /// A world with this simulated Spotify.
+    pub(crate) async fn with(options: SimOptions) -> Self {
         with_tls();
         Self {
-            sim: Sim::start(SimOptions::default())
-                .await
-                .expect("the simulator starts"),
+            sim: Sim::start(options).await.expect("the simulator starts"),
             home: tempfile::tempdir().expect("a temporary folder"),
             sealed: true,
         }

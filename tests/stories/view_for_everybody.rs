@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use segue_spotify::sim::{CatalogSource, Sim, SimOptions};
+use segue_spotify::sim::{CatalogSource, SimOptions};
 use serde_json::{Value, json};
 
 use crate::{
@@ -247,10 +247,7 @@ async fn hostile_titles_stay_text() {
         catalog: CatalogSource::File(file),
         ..SimOptions::default()
     };
-    let world = World {
-        sim: Sim::start(options).await.unwrap(),
-        home: tempfile::tempdir().unwrap(),
-    };
+    let world = World::with(options).await;
     let stage = Stage::in_world(world).await;
     // The first are as the catalogue has them; of the others it has to be asked.
     let tracks: Vec<Value> = HOSTILE
