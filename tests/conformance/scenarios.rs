@@ -7,6 +7,8 @@
     reason = "what the suite left out, shown with --nocapture"
 )]
 
+#[path = "../npm.rs"]
+mod npm;
 mod proxy;
 mod suite;
 

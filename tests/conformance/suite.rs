@@ -1,6 +1,5 @@
-//! MCP's conformance suite and the Node that runs it, as npm brings them: pinned with their digests in
-//! `package-lock.json` beside this file, and installed once under `target/`. For `scenarios.rs` here and for
-//! `tests/stories/conformance.rs`.
+//! MCP's conformance suite and the Node that runs it, as npm brings them by the lockfile beside this file. For
+//! `scenarios.rs` here and for `tests/stories/conformance.rs`.
 
 use std::{
     path::{Path, PathBuf},
@@ -9,6 +8,8 @@ use std::{
 
 use serde_json::Value;
 use tokio::{process::Command, sync::OnceCell};
+
+use crate::npm;
 
 const PACKAGE: &str = include_str!("package.json");
 const LOCK: &str = include_str!("package-lock.json");
@@ -39,7 +40,7 @@ impl Found {
 pub(crate) async fn run(url: &str, scenario: &str, revision: Option<&str>) -> Found {
     let folder = installed().await;
     let output = tempfile::tempdir().expect("a temporary folder");
-    let mut command = Command::new(node(&folder));
+    let mut command = Command::new(npm::node(&folder));
     command
         .arg(folder.join("node_modules/@modelcontextprotocol/conformance/dist/index.js"))
         .args([
@@ -96,52 +97,14 @@ fn checks(folder: &Path) -> Option<Vec<Value>> {
     None
 }
 
-/// The Node that npm brought, where it brings one; else the one on `PATH`.
-fn node(folder: &Path) -> PathBuf {
-    let architecture = match std::env::consts::ARCH {
-        "x86_64" => "x64",
-        "aarch64" => "arm64",
-        other => other,
-    };
-    let brought = folder.join(format!("node_modules/node-linux-{architecture}/bin/node"));
-    match brought.is_file() {
-        true => brought,
-        false => "node".into(),
-    }
-}
-
-/// The folder in which npm has installed what the lockfile pins. npm compares the digests.
+/// The folder in which the suite is installed.
 async fn installed() -> PathBuf {
     static ONCE: OnceCell<PathBuf> = OnceCell::const_new();
-    ONCE.get_or_init(install).await.clone()
-}
-
-async fn install() -> PathBuf {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let package: Value = serde_json::from_str(PACKAGE).expect("JSON");
-    let version = &package["dependencies"]["@modelcontextprotocol/conformance"];
-    let folder = target.join(format!("conformance-{}", version.as_str().expect("a pin")));
-    let is_there = || {
-        let lock = std::fs::read_to_string(folder.join("package-lock.json"));
-        lock.is_ok_and(|lock| lock == LOCK)
-    };
-    if is_there() {
-        return folder;
-    }
-    // Only a finished folder gets its name, so an installation that was cut short is begun anew.
-    let scratch = tempfile::tempdir_in(target).expect("a temporary folder");
-    std::fs::write(scratch.path().join("package.json"), PACKAGE).expect("it is written");
-    std::fs::write(scratch.path().join("package-lock.json"), LOCK).expect("it is written");
-    let npm = Command::new("npm")
-        .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
-        .current_dir(scratch.path())
-        .output();
-    let npm = npm.await.expect("npm, to fetch the conformance suite");
-    let said = String::from_utf8_lossy(&npm.stderr);
-    assert!(npm.status.success(), "npm ci: {said}");
-    let _ = std::fs::remove_dir_all(&folder);
-    let renamed = std::fs::rename(scratch.path(), &folder);
-    // Another test may have been faster.
-    assert!(renamed.is_ok() || is_there(), "{renamed:?}");
-    folder
+    let installed = ONCE.get_or_init(async || {
+        let package: Value = serde_json::from_str(PACKAGE).expect("JSON");
+        let version = &package["dependencies"]["@modelcontextprotocol/conformance"];
+        let name = format!("conformance-{}", version.as_str().expect("a pin"));
+        npm::installed(&name, PACKAGE, LOCK).await
+    });
+    installed.await.clone()
 }

@@ -11,6 +11,8 @@ mod chromium;
 mod guide_steps;
 mod installed;
 mod metrics_load;
+#[path = "../npm.rs"]
+mod npm;
 mod prometheus;
 mod prometheus_page;
 mod scripted_agents;
@@ -22,6 +24,8 @@ mod support;
 
 mod agents;
 mod bad_input;
+mod balanced;
+mod balancer;
 mod batches;
 mod batches_in_bulk;
 mod bench;
@@ -67,7 +71,9 @@ mod secrets;
 mod sign_in;
 mod tasks;
 mod torture;
+mod two_users;
 mod two_assistants;
+mod typescript_client;
 mod versions;
 mod view;
 mod view_as_page;

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use segue::client::Launch;
+use segue::client::{HttpServer, Launch};
 use tokio::process::Command;
 
-use crate::support::{CLOCKS, PROGRAM, World, engine_cache};
+use crate::support::{CLOCKS, NEVER_OPENS, PROGRAM, World, engine_cache};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/python/story.py");
 const ELICITATION: &str = concat!(
@@ -17,7 +17,7 @@ const REQUIREMENTS: &str = concat!(
     "/tests/clients/python/requirements.txt"
 );
 
-async fn run(command: &mut Command) -> String {
+pub(crate) async fn run(command: &mut Command) -> String {
     let output = command.output().await.expect("it starts");
     let (out, err) = (
         String::from_utf8_lossy(&output.stdout),
@@ -47,21 +47,40 @@ async fn python() -> PathBuf {
     folder.join("bin/python")
 }
 
-#[tokio::test]
-async fn the_official_python_sdk_syncs_polls_cancels_and_retries() {
-    let python = python().await;
-    let world = World::new().await;
+/// Tells the story over this transport, to a server of this kind.
+async fn tell(world: &World, transport: &str, server: &str) {
     // The script passes its environment, and so the program's settings, on.
     let launch = Launch::new(
-        python,
+        python().await,
         world.home.path(),
         &engine_cache(),
         world.sim.ready(),
     );
     // The script wants a dead letter, and not to wait for the upstream until it is back.
-    let launch = launch.with("SEGUE_BREAKER_FAILURES", "1000000");
-    let mut command = launch.command(&[SCRIPT, PROGRAM, world.sim.url()]).unwrap();
-    let told = run(&mut command).await;
+    let launch = launch.with("SEGUE_BREAKER_FAILURES", NEVER_OPENS);
+    let script = [SCRIPT, transport, server, world.sim.url()];
+    let told = run(&mut launch.command(&script).unwrap()).await;
+    says_the_same(world, &told);
+}
+
+#[tokio::test]
+async fn the_official_python_sdk_syncs_polls_cancels_and_retries() {
+    let world = World::new().await;
+    tell(&world, "stdio", PROGRAM).await;
+}
+
+#[tokio::test]
+async fn the_official_python_sdk_does_the_same_over_http_in_both_eras_and_over_sse() {
+    for transport in ["http", "http-2026", "sse"] {
+        let world = World::new().await;
+        let launch = world.launch().with("SEGUE_BREAKER_FAILURES", NEVER_OPENS);
+        let server = HttpServer::start(&launch, &[]).await.unwrap();
+        tell(&world, transport, server.url()).await;
+    }
+}
+
+/// The story has come to its end, and the playlist has what it says.
+pub(crate) fn says_the_same(world: &World, told: &str) {
     assert!(told.contains("\"the end\""), "{told}");
     let there = world.in_playlist(world.empty());
     assert_eq!(

@@ -1,8 +1,9 @@
 """The story of a song, told by the official Python SDK as the client.
 
-Usage: story.py SEGUE SPOTIFY
-    SEGUE    the program under test; its settings come by the environment
-    SPOTIFY  the simulated Spotify's URL, to order faults of it
+Usage: story.py TRANSPORT SEGUE SPOTIFY
+    TRANSPORT  stdio, http (in a session), http-2026 (without one) or sse
+    SEGUE      for stdio the program under test, whose settings come by the environment; else its URL
+    SPOTIFY    the simulated Spotify's URL, to order faults of it
 
 Prints one JSON line a chapter on stdout; ends with a traceback if one goes wrong.
 """
@@ -13,9 +14,12 @@ import os
 import sys
 import urllib.request
 
-from mcp import ClientSession, StdioServerParameters
+from mcp import Client, ClientSession, StdioServerParameters
+from mcp.client.sse import sse_client
 from mcp.client.stdio import stdio_client
+from mcp.client.streamable_http import streamable_http_client
 
+TRANSPORT, SEGUE, SPOTIFY = sys.argv[1:]
 PLAYLIST = "Fresh Start"
 SONG = {"title": "Clocks", "artist": "Coldplay", "playlist": PLAYLIST}
 OPEN = ("running", "waiting_for_rate_limit")
@@ -24,7 +28,7 @@ OPEN = ("running", "waiting_for_rate_limit")
 def spotify(path, faults=None, method="POST"):
     body = json.dumps(faults).encode() if faults is not None else None
     request = urllib.request.Request(
-        sys.argv[2] + path, data=body, method=method, headers={"content-type": "application/json"}
+        SPOTIFY + path, data=body, method=method, headers={"content-type": "application/json"}
     )
     with urllib.request.urlopen(request) as answer:
         text = answer.read()
@@ -53,9 +57,6 @@ async def poll(session, sync_id):
 
 
 async def story(session):
-    hello = await session.initialize()
-    chapter("initialize", server=hello.server_info.name, protocol=hello.protocol_version)
-
     tools = (await session.list_tools()).tools
     assert all(tool.output_schema and tool.annotations and tool.title for tool in tools), tools
     chapter("list tools", tools=sorted(tool.name for tool in tools))
@@ -101,10 +102,28 @@ async def story(session):
     chapter("bad input", text=wrong.content[0].text)
 
 
+def streams():
+    match TRANSPORT:
+        case "stdio":
+            environment = dict(os.environ)
+            return stdio_client(StdioServerParameters(command=SEGUE, args=["serve"], env=environment))
+        case "http":
+            return streamable_http_client(SEGUE + "/mcp")
+        case "sse":
+            return sse_client(SEGUE + "/sse")
+    raise ValueError(TRANSPORT)
+
+
 async def main():
-    server = StdioServerParameters(command=sys.argv[1], args=["serve"], env=dict(os.environ))
-    async with stdio_client(server) as (read, write), ClientSession(read, write) as session:
-        await story(session)
+    if TRANSPORT == "http-2026":
+        async with Client(SEGUE + "/mcp", mode="2026-07-28") as client:
+            chapter("discover", server=client.server_info.name, protocol=client.protocol_version)
+            await story(client)
+    else:
+        async with streams() as (read, write), ClientSession(read, write) as session:
+            hello = await session.initialize()
+            chapter("initialize", server=hello.server_info.name, protocol=hello.protocol_version)
+            await story(session)
     chapter("the end")
 
 
