@@ -29,7 +29,8 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_segue-conformance");
 pub(crate) enum Killed {
     Nothing,
     Server,
-    ServerAndEngine,
+    /// And before every third also the engine and its supervisor.
+    Everything,
 }
 
 /// A server, behind a proxy if it is to be killed.
@@ -47,6 +48,7 @@ struct Behind {
     server: Option<Server>,
     requests: u32,
     kills: u32,
+    engine_kills: u32,
 }
 
 struct Server {
@@ -68,6 +70,7 @@ impl Proxy {
             server: Some(server),
             requests: 0,
             kills: 0,
+            engine_kills: 0,
         }));
         let (url, serving) = match killed {
             Killed::Nothing => (straight, None),
@@ -95,8 +98,8 @@ impl Proxy {
         &self.url
     }
 
-    /// Ends all of it; how many servers were killed.
-    pub(crate) async fn end(self) -> u32 {
+    /// Ends all of it; how many servers were killed, and how many engines.
+    pub(crate) async fn end(self) -> (u32, u32) {
         if let Some(serving) = &self.serving {
             serving.abort();
         }
@@ -104,7 +107,7 @@ impl Proxy {
         if let Some(mut server) = behind.server.take() {
             server.process.kill().await.unwrap();
         }
-        behind.kills
+        (behind.kills, behind.engine_kills)
     }
 }
 
@@ -116,17 +119,27 @@ impl Behind {
             let mut server = self.server.take().unwrap();
             server.process.kill().await.unwrap();
             self.kills += 1;
-            if self.killed == Killed::ServerAndEngine {
-                let home = self.home.path().display().to_string();
-                let engine = processes::find(None, &["start-dev", &home]);
-                assert_eq!(engine.len(), 1, "one engine");
-                assert!(processes::kill(engine[0]), "it runs");
+            if self.killed == Killed::Everything && self.requests.is_multiple_of(3) {
+                self.kill_engine();
+                self.engine_kills += 1;
             }
         }
         if self.server.is_none() {
             self.server = Some(Server::start(self.home.path()).await);
         }
         self.server.as_ref().unwrap().url.clone()
+    }
+}
+
+impl Behind {
+    /// Kills the engine, and first its supervisor, which would start it again.
+    fn kill_engine(&self) {
+        let home = self.home.path().display().to_string();
+        for kind in ["engine-supervisor", "start-dev"] {
+            let found = processes::find(None, &[kind, &home]);
+            assert_eq!(found.len(), 1, "one {kind}");
+            assert!(processes::kill(found[0]), "it runs");
+        }
     }
 }
 
