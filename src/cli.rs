@@ -449,6 +449,9 @@ pub enum BenchEngine {
 /// Options of `segue doctor`.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
+    /// Send a notice of type `ping` to the webhook, to see whether it is taken
+    #[arg(long)]
+    pub ping_webhook: bool,
     /// Answer as JSON
     #[arg(long)]
     pub json: bool,

@@ -1,5 +1,7 @@
 //! The configuration: flags over `SEGUE_…` variables over `segue.toml` over the defaults.
 
+mod secret;
+
 use std::{
     collections::BTreeSet,
     fmt,
@@ -17,6 +19,7 @@ use segue_workflows::{
     gate::{self, GateSettings},
     matching::DEFAULT_THRESHOLD,
     model::{self, Model, ModelSettings},
+    notices::{Form, Receiver, Webhook},
     review::{AtDeadline, ReviewTerms},
     sync::McpConnection,
     upstream::{Endpoint, Profile, Upstream, clean},
@@ -27,6 +30,7 @@ use serde::{
     de::{SeqAccess, Visitor},
 };
 
+pub use self::secret::Secret;
 use crate::{
     access,
     cli::{LogFormat, ServeArgs, Settings, TokenStorePlace},
@@ -115,6 +119,13 @@ pub struct Config {
     pub user_calls_per_minute: u32,
     /// Calls over HTTP that one user may have open at once.
     pub user_calls_at_once: u32,
+    /// Where the user is told of batches, dead letters, reviews and sign-ins: an https URL. It may hold a secret.
+    /// Unset: nowhere.
+    pub webhook_url: Option<Secret>,
+    /// The secret by which the receiver knows our messages: `whsec_` and base64.
+    pub webhook_secret: Option<Secret>,
+    /// The form of the messages: `json` or `slack`.
+    pub webhook_form: Form,
     /// Where the Spotify sign-in is kept.
     pub token_store: TokenStorePlace,
     /// Whether what the engine keeps is encrypted. Unset: on the managed engine it is, on an external one if
@@ -169,6 +180,9 @@ impl Default for Config {
             oauth_scope: None,
             user_calls_per_minute: access::DEFAULT_CALLS_PER_MINUTE,
             user_calls_at_once: access::DEFAULT_CALLS_AT_ONCE,
+            webhook_url: None,
+            webhook_secret: None,
+            webhook_form: Form::default(),
             token_store: TokenStorePlace::default(),
             encrypt_payloads: None,
             payload_key_file: None,
@@ -346,6 +360,7 @@ impl Config {
         self.http_address()?;
         self.http_names()?;
         access::check(&self)?;
+        self.receiver()?;
         if let Some(upstream) = &self.upstream {
             Endpoint::parse(upstream).map_err(|problem| anyhow!("upstream: {problem}"))?;
         }
@@ -435,6 +450,7 @@ impl Config {
                 seconds: review_seconds(&self.review_deadline).unwrap_or_default(),
                 at_deadline: self.at_review_deadline,
             },
+            notify: self.webhook_url.is_some(),
         }
     }
 
@@ -465,14 +481,41 @@ impl Config {
         Model::new(settings).map_err(|problem| anyhow!(problem))
     }
 
+    /// The way to the webhook, not yet gone; none if there is none.
+    ///
+    /// # Errors
+    /// A setting of it cannot be used; the message tells no secret.
+    pub fn webhook(&self) -> anyhow::Result<Option<Webhook>> {
+        let webhook = self.receiver()?.map(Webhook::new).transpose();
+        webhook.map_err(|problem| anyhow!(problem))
+    }
+
+    fn receiver(&self) -> anyhow::Result<Option<Receiver>> {
+        let secret = self.webhook_secret.as_ref().map(Secret::inner);
+        let Some(url) = &self.webhook_url else {
+            if secret.is_some() || self.webhook_form != Form::default() {
+                bail!("webhook_secret or webhook_form is set, but webhook_url is not");
+            }
+            return Ok(None);
+        };
+        let receiver = Receiver::new(url.inner(), secret, self.webhook_form);
+        receiver.map(Some).map_err(|problem| anyhow!(problem))
+    }
+
     /// How this process works as a worker.
-    pub fn worker_settings(&self) -> WorkerSettings {
-        WorkerSettings {
+    ///
+    /// # Errors
+    /// As [`Config::webhook`].
+    pub fn worker_settings(&self) -> anyhow::Result<WorkerSettings> {
+        Ok(WorkerSettings {
             member: self.engine_options().identity,
             canary: self.canary,
             version: self.worker_version.clone(),
             import_folders: self.import_folders.clone(),
-        }
+            webhook: self.webhook()?,
+            user: self.user.clone(),
+            upstream: self.upstream_label(),
+        })
     }
 
     /// Where the Spotify sign-in is kept.
@@ -772,6 +815,11 @@ mod tests {
             ("model_prompt_price = 1.0", "model_completion_price"),
             ("model_timeout_seconds = 200", "model_timeout_seconds"),
             ("model_tokens_per_sync = 0", "model_tokens_per_sync"),
+            ("webhook_url = 'hooks.example.com'", "webhook_url"),
+            ("webhook_url = 'http://example.com/'", "webhook_url"),
+            ("webhook_url = 'https://example.com/'", "webhook_secret"),
+            ("webhook_secret = 'whsec_x'", "webhook_url"),
+            ("webhook_form = 'xml'", "webhook_form"),
         ] {
             let message = format!(
                 "{:#}",
@@ -829,6 +877,34 @@ mod tests {
         ] {
             assert_eq!(address(file).as_deref(), Some(expected));
         }
+    }
+
+    #[test]
+    fn a_webhook_is_taken_from_the_environment_and_shown_nowhere() {
+        let url = "https://hooks.example.com/verysecret";
+        let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+        let variables = [("SEGUE_WEBHOOK_URL", url), ("SEGUE_WEBHOOK_SECRET", secret)];
+        let config = read(&Settings::default(), "", &variables).expect("readable");
+        assert!(config.tool_settings().notify);
+        let shown = format!(
+            "{config:?} {}",
+            serde_json::to_string(&config).expect("JSON")
+        );
+        assert!(shown.contains("set (hidden)"), "{shown}");
+        assert!(
+            !shown.contains("verysecret") && !shown.contains("MfKQ"),
+            "{shown}"
+        );
+        for wrong in ["http://example.com/verysecret", "verysecret"] {
+            let variables = [
+                ("SEGUE_WEBHOOK_URL", wrong),
+                ("SEGUE_WEBHOOK_SECRET", secret),
+            ];
+            let error = read(&Settings::default(), "", &variables).expect_err("refused");
+            assert!(!format!("{error:#}").contains("verysecret"), "{error:#}");
+        }
+        let slack = [("SEGUE_WEBHOOK_URL", url), ("SEGUE_WEBHOOK_FORM", "slack")];
+        assert!(read(&Settings::default(), "", &slack).is_ok());
     }
 
     #[test]

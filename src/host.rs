@@ -50,7 +50,7 @@ pub async fn run_on(
     state: &watch::Sender<EngineState>,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
-    let model = config.model()?;
+    let (model, settings) = (config.model()?, config.worker_settings()?);
     let options = EngineOptions {
         meter: gate.metrics().of_connection(),
         ..config.engine_options()
@@ -67,7 +67,7 @@ pub async fn run_on(
                     upstream: upstream.clone(),
                     model: model.clone(),
                     gate: gate.clone(),
-                    settings: config.worker_settings(),
+                    settings: settings.clone(),
                 };
                 let wakes = std::mem::take(&mut wakes);
                 work_on(&engine, parts, wakes, state, stop).await

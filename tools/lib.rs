@@ -117,6 +117,8 @@ pub struct Settings {
     pub import_folders: Vec<PathBuf>,
     /// How long the user has for a review, and what happens then.
     pub review: ReviewTerms,
+    /// Whether the user is told, by a webhook, of what becomes of syncs.
+    pub notify: bool,
 }
 
 impl Default for Settings {
@@ -125,6 +127,7 @@ impl Default for Settings {
             match_threshold: DEFAULT_THRESHOLD,
             import_folders: Vec::new(),
             review: ReviewTerms::default(),
+            notify: false,
         }
     }
 }
@@ -289,6 +292,10 @@ impl Segue {
 
     pub(crate) fn review_terms(&self) -> ReviewTerms {
         self.settings.review
+    }
+
+    pub(crate) fn notifies(&self) -> bool {
+        self.settings.notify
     }
 
     pub(crate) fn import_folders(&self) -> &[PathBuf] {

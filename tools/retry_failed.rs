@@ -137,14 +137,18 @@ impl Segue {
         }
         match failed.status {
             status if failed.batch.is_some() && !status.is_open() => {
-                retry_batch(client, self.user_id(), &failed_id, &retry_id).await?;
+                let retry = (&*retry_id, self.notifies());
+                retry_batch(client, self.user_id(), &failed_id, retry).await?;
             }
             SyncStatus::DeadLettered => retry_letter(client, &failed_id, &retry_id).await?,
             SyncStatus::Failed => {
                 let input = input_of(client, &failed_id).await?;
                 match open_letter_of(client, self.user_id(), &input).await? {
                     Some(kept_id) => retry_letter(client, &kept_id, &retry_id).await?,
-                    None => retry_anew(client, &failed_id, &retry_id, input).await?,
+                    None => {
+                        let retry = (&*retry_id, self.notifies());
+                        retry_anew(client, &failed_id, retry, input).await?;
+                    }
                 }
             }
             status => {
@@ -230,27 +234,30 @@ async fn open_letter_of(
     Ok((kept.status == SyncStatus::DeadLettered).then(|| kept_id.clone()))
 }
 
-/// A sync that no retry could mend has no letter; what stood in its way may be gone by now.
+/// A sync that no retry could mend has no letter; what stood in its way may be gone by now. The retry has this
+/// id, and tells the user what becomes of it or does not.
 async fn retry_anew(
     client: &Client,
     failed_id: &str,
-    retry_id: &str,
+    (retry_id, notify): (&str, bool),
     input: SyncInput,
 ) -> Result<(), ToolError> {
     let again = SyncInput {
         retry_of: Some(failed_id.to_owned()),
         kept_by_letter: false,
+        notify,
         ..input
     };
     sync_track::start(client, retry_id, again).await
 }
 
-/// The rows of a batch that did not get to their end, as a batch of their own.
+/// The rows of a batch that did not get to their end, as a batch of their own. It has this id, and tells the user
+/// what becomes of it or does not.
 async fn retry_batch(
     client: &Client,
     user_id: &str,
     failed_id: &str,
-    retry_id: &str,
+    (retry_id, notify): (&str, bool),
 ) -> Result<(), ToolError> {
     let described = view::describe(client, user_id, failed_id).await?;
     let sources = Sources::of(client, failed_id, &described).await?;
@@ -278,6 +285,7 @@ async fn retry_batch(
         pages: rows::paged(&left)?,
         retry_of: Some(failed_id.to_owned()),
         from_preview: None,
+        notify,
         so_far: None,
         ..input
     };

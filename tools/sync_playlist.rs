@@ -158,6 +158,7 @@ impl Segue {
         context: &RequestContext<RoleServer>,
     ) -> Result<Reply<SyncView>, ToolError> {
         batch.options.review = self.review_terms();
+        batch.notify = self.notifies();
         let (rows, dry_run) = (batch.rows, batch.options.dry_run);
         let engine = self.engine().ready(context).await?;
         let sync_id = names::new_sync_id();
@@ -266,6 +267,7 @@ pub(crate) fn checked(
         options,
         retry_of: None,
         from_preview: None,
+        notify: false,
         so_far: None,
     })
 }

@@ -101,6 +101,7 @@ impl Segue {
         sync.strategy =
             strategy.unwrap_or_else(|| Strategy::by_share(&sync_id, self.agents().share));
         sync.agent_connection = self.agents().connection;
+        sync.notify = self.notifies();
         let engine = self.engine().ready(&context).await?;
         start(&engine.client, &sync_id, sync).await?;
         let client = &engine.client;
@@ -174,6 +175,7 @@ pub(crate) fn checked(
         review: ReviewTerms::default(),
         strategy: Strategy::default(),
         agent_connection: McpConnection::default(),
+        notify: false,
     })
 }
 

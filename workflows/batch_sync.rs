@@ -34,6 +34,7 @@ use crate::{
     error::{ErrorCode, SyncError},
     model::Usage,
     names,
+    notices::{self, Event},
     place_page::{PagePlaced, PlacePage, PlacePageInput},
     review::Reviewed,
     step::{StepFailure, StepPolicy, Steps, failed_with, now, run_step},
@@ -131,6 +132,7 @@ impl BatchSync {
             Self::undo(ctx).await;
         }
         Self::withdraw_reviews(ctx).await;
+        Self::tell_of_end(ctx, &ended).await;
         match ended {
             Ok(()) => Ok(Self::end(ctx, SyncStatus::Completed)),
             Err(StepFailure::Cancelled { .. }) => {
@@ -577,34 +579,61 @@ impl BatchSync {
         }
     }
 
+    /// Tells the user how it ended, if they are told of anything. That it is on record takes the engine a moment,
+    /// and the receiver has no part in it.
+    async fn tell_of_end(ctx: &WorkflowContext<Self>, ended: &Result<(), StepFailure>) {
+        if !ctx.state(|batch| batch.input.notify) {
+            return;
+        }
+        let (status, error) = match ended {
+            Ok(()) => (SyncStatus::Completed, None),
+            Err(StepFailure::Cancelled { .. }) => (SyncStatus::Cancelled, None),
+            Err(StepFailure::Failed(error)) => (SyncStatus::Failed, Some(error)),
+        };
+        let outcome = ctx.state(|batch| batch.outcome(status, now(ctx)));
+        let (user, target) =
+            ctx.state(|batch| (batch.input.user_id.clone(), batch.input.target.clone()));
+        let batch = (ctx.workflow_id(), &*user);
+        notices::tell(ctx, |time| {
+            Event::batch_ended(time, batch, target.as_str(), status, &outcome, error)
+        })
+        .await;
+    }
+
     fn end(ctx: &WorkflowContext<Self>, status: SyncStatus) -> BatchOutcome {
         let outcome = ctx.state_mut(|batch| {
+            let outcome = batch.outcome(status, now(ctx));
             batch.progress.wait(None);
             batch.progress.status = status;
             batch.progress.phase = Phase::Done;
-            let counts = Counts::of(batch.input.rows, &batch.so_far.fates);
-            batch.progress.counts = counts;
-            let so_far = batch.so_far.clone();
-            let milliseconds = now(ctx).duration_since(so_far.started_at).as_millis();
-            BatchOutcome {
-                success: status == SyncStatus::Completed && counts.missed() == 0,
-                message: story_of(&counts, status, &batch.input.options, &so_far),
-                playlist_id: so_far.playlist_id,
-                counts,
-                fates: so_far.fates,
-                chosen: so_far.chosen,
-                page_errors: so_far.page_errors,
-                pages: so_far.pages_done,
-                reversed: batch.input.options.reversed,
-                dry_run: batch.input.options.dry_run,
-                model: so_far.model,
-                retry_count: so_far.retry_count,
-                execution_time_seconds: milliseconds as f64 / 1000.0,
-            }
+            batch.progress.counts = outcome.counts;
+            outcome
         });
         let attributes = ctx.state(|batch| batch.progress.attributes());
         ctx.upsert_search_attributes(attributes);
         outcome
+    }
+
+    /// What has come of it when it ends like this.
+    fn outcome(&self, status: SyncStatus, now: Timestamp) -> BatchOutcome {
+        let (so_far, options) = (self.so_far.clone(), &self.input.options);
+        let counts = Counts::of(self.input.rows, &so_far.fates);
+        let milliseconds = now.duration_since(so_far.started_at).as_millis();
+        BatchOutcome {
+            success: status == SyncStatus::Completed && counts.missed() == 0,
+            message: story_of(&counts, status, options, &so_far),
+            playlist_id: so_far.playlist_id,
+            counts,
+            fates: so_far.fates,
+            chosen: so_far.chosen,
+            page_errors: so_far.page_errors,
+            pages: so_far.pages_done,
+            reversed: options.reversed,
+            dry_run: options.dry_run,
+            model: so_far.model,
+            retry_count: so_far.retry_count,
+            execution_time_seconds: milliseconds as f64 / 1000.0,
+        }
     }
 }
 

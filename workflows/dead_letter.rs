@@ -1,7 +1,8 @@
 //! `DeadLetter`: keeps a sync that ran out of attempts, whole, until somebody decides.
 //!
-//! 1. Wait for the word: retry, or discard.
-//! 2. Retry: a new sync with the same input, linked to the old. Its success closes the letter; its
+//! 1. Tell the user that it is there, if they are told of anything ([`notices`]).
+//! 2. Wait for the word: retry, or discard.
+//! 3. Retry: a new sync with the same input, linked to the old. Its success closes the letter; its
 //!    failure is kept in place of the old one, and the letter waits again.
 
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,7 @@ use crate::{
     error::{ErrorCode, SyncError},
     music_sync::{MusicSync, attributes_of},
     names,
+    notices::{self, Event},
     sync::{FailedSync, SyncInput, SyncOutcome, SyncStatus},
 };
 
@@ -86,6 +88,7 @@ impl DeadLetter {
     /// The story.
     #[run(name = "DeadLetter")]
     pub async fn run(ctx: &mut WorkflowContext<Self>) -> WorkflowResult<LetterClosed> {
+        Self::tell(ctx).await;
         loop {
             ctx.wait_condition(|letter| letter.discarded || letter.state.retrying.is_some())
                 .await?;
@@ -155,6 +158,22 @@ impl DeadLetter {
 }
 
 impl DeadLetter {
+    /// Tells the user that there is a letter, if they are told of anything. The sync itself has ended by then:
+    /// it does not wait for this either.
+    async fn tell(ctx: &WorkflowContext<Self>) {
+        let LetterInput {
+            sync_id,
+            sync,
+            error,
+        } = ctx.state(|letter| letter.input.clone());
+        if sync.notify {
+            notices::tell(ctx, |time| {
+                Event::dead_lettered(time, &sync_id, &sync, &error)
+            })
+            .await;
+        }
+    }
+
     /// What came of the retry; an error, if it failed and was not just cancelled.
     async fn retry(
         ctx: &WorkflowContext<Self>,

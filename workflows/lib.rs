@@ -3,7 +3,7 @@
 //! A workflow is a story ([`music_sync`], [`place_track`], [`dead_letter`],
 //! [`playlist_reading`]); the activities do its I/O through the [`upstream`] adapter, behind a
 //! [`gate`] that all workers keep in step through a workflow of their own ([`call_budget`]); what happens
-//! is counted by [`metrics`]; what is pure ([`matching`], [`imports`]) imports neither Temporal nor MCP.
+//! is counted by [`metrics`], and what somebody is to know is told by a [`notice`]; what is pure ([`matching`], [`imports`]) imports neither Temporal nor MCP.
 
 pub mod activities;
 pub mod agent_sync;
@@ -27,6 +27,8 @@ pub mod metrics;
 pub mod model;
 pub mod music_sync;
 pub mod names;
+pub mod notice;
+pub mod notices;
 pub mod place_page;
 pub mod place_track;
 pub mod playlist_reading;

@@ -30,6 +30,7 @@ use crate::{
     error::{ErrorCode, SyncError},
     matching::{Decision, Match, Score, ScoreParts, find_match},
     names,
+    notices::{self, Event},
     place_track::{PlaceInput, PlaceTrack, Placed},
     remembered_answer::recall,
     review::{self, DecidedBy, Review, ReviewInput, Verdict},
@@ -380,10 +381,25 @@ impl MusicSync {
                 Some(_) => StepFailure::Cancelled { tried: false },
                 None => internal(&error),
             })?;
-        Self::show_wait(ctx, Some(wait)).await;
+        Self::show_wait(ctx, Some(wait.clone())).await;
+        Self::tell_of_review(ctx, playlist_id, wait.until).await;
         let verdict = started.result().await;
         Self::show_wait(ctx, None).await;
         verdict.map_err(|error| of_child(&error))
+    }
+
+    /// Tells the user that it waits for them, if they are told of anything.
+    async fn tell_of_review(ctx: &WorkflowContext<Self>, playlist: &str, until: Timestamp) {
+        let input = ctx.state(|sync| sync.input.clone());
+        if !input.notify {
+            return;
+        }
+        let sync = (ctx.workflow_id(), &*input.user_id);
+        let track = Some(&input.track);
+        notices::tell(ctx, |time| {
+            Event::review_waiting(time, sync, playlist, (1, until), track)
+        })
+        .await;
     }
 
     /// Places the match, when its turn has come: the engine runs one `PlaceTrack` of a playlist

@@ -14,6 +14,10 @@ pub const DEAD_LETTER_QUEUE: &str = "music-sync-dlq";
 /// The task queue of the call budget: apart, so that a flood of syncs does not keep the workers from
 /// learning how often they may call.
 pub const BUDGET_QUEUE: &str = "upstream-budget";
+/// The task queue of notices: apart, so that a receiver that hangs keeps no sync from its turn. Only workers
+/// with a webhook ask it for work.
+pub const NOTICE_QUEUE: &str = "notices";
+
 /// The id of the one workflow that keeps the call budget of this engine.
 pub const BUDGET_ID: &str = "upstream-budget";
 
@@ -99,6 +103,7 @@ const PAGE_INFIX: &str = "-page-";
 const REVIEW_PREFIX: &str = "review-";
 const ANSWER_PREFIX: &str = "answer-";
 const CLIENT_SESSION_PREFIX: &str = "client-session-";
+const NOTICE_PREFIX: &str = "notice-";
 
 /// A new sync id: 122 random bits, so that nobody can guess somebody else's. For clients, never
 /// for workflow code.
@@ -276,6 +281,19 @@ pub fn answer_id(user_id: &str, source: &SourceTrack) -> String {
 pub fn is_answer_id(text: &str) -> bool {
     text.strip_prefix(ANSWER_PREFIX)
         .is_some_and(|rest| rest.len() == 32 && rest.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
+/// The id of the workflow that tells of an event of this type of a sync: one at most has it.
+pub(crate) fn notice_id(what: &str, sync_id: &str) -> String {
+    format!("{NOTICE_PREFIX}{}-{sync_id}", what.replace(['.', '_'], "-"))
+}
+
+/// The id of the workflow that tells that this user's sign-in at this upstream is needed. It tells neither.
+pub(crate) fn sign_in_notice_id(user_id: &str, upstream: &str) -> String {
+    format!(
+        "{NOTICE_PREFIX}sign-in-needed-{}",
+        digest_of(&[user_id, upstream])
+    )
 }
 
 /// The id of a reading of a user's playlists.

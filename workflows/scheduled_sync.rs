@@ -207,6 +207,7 @@ impl ScheduledSync {
             options: batch.options,
             retry_of: None,
             from_preview: None,
+            notify: news.notify,
             so_far: None,
         };
         let options = ChildWorkflowOptions::builder()

@@ -250,7 +250,7 @@ impl Waits {
 
 /// The least that is waited after so many waits in a row: an upstream that keeps asking for a
 /// second would fill the history of its workflow, which the engine ends at 51,200 events.
-fn shortest_wait(waits_before: u32) -> Duration {
+pub(crate) fn shortest_wait(waits_before: u32) -> Duration {
     const LONGEST: u64 = 15 * 60;
     Duration::from_secs((1 << waits_before.min(10)).min(LONGEST))
 }

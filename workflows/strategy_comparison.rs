@@ -284,6 +284,7 @@ impl StrategyComparison {
             review: ReviewTerms::default(),
             strategy: Strategy::Agents,
             agent_connection: McpConnection::default(),
+            notify: false,
         }
     }
 

@@ -46,6 +46,9 @@ pub struct SyncInput {
     /// How an agent speaks with the upstream server, if it is given that server's own tools.
     #[serde(default, skip_serializing_if = "McpConnection::is_stateless")]
     pub agent_connection: McpConnection,
+    /// The user is told, by the webhook, if it waits for them or ends as a dead letter.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub notify: bool,
 }
 
 /// How an agent speaks with the upstream server.

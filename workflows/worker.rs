@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     activities::{
         Activities, BatchActivities, EngineActivities, KEEPING, McpActivities, ModelActivities,
-        ScheduleActivities, SessionActivities, Sessions,
+        NoticeActivities, ScheduleActivities, SessionActivities, Sessions,
     },
     agent_sync::AgentSync,
     batch_page::BatchPage,
@@ -24,10 +24,12 @@ use crate::{
     client_session::ClientSession,
     dead_letter::DeadLetter,
     gate::{self, Gate},
-    metrics::{Attempts, Ends, count_backlog},
+    metrics::{Attempts, Ends, Metrics, count_backlog},
     model::Model,
     music_sync::MusicSync,
-    names::{self, BUDGET_QUEUE, DEAD_LETTER_QUEUE, SYNC_QUEUE},
+    names::{self, BUDGET_QUEUE, DEAD_LETTER_QUEUE, NOTICE_QUEUE, SYNC_QUEUE},
+    notice::Notice,
+    notices::{Account, Webhook, tell_of_sign_in},
     place_page::PlacePage,
     place_track::PlaceTrack,
     playlist_reading::PlaylistReading,
@@ -59,7 +61,11 @@ const ACTIVITIES: usize = 40;
 /// Steps of workflows that are taken at a time: the SDK's own number.
 const WORKFLOW_TASKS: usize = 100;
 
+/// Notices that are being delivered at a time: a receiver that hangs holds each for 20 s.
+const DELIVERIES: usize = 10;
+
 /// How this process works.
+#[derive(Debug, Clone)]
 pub struct WorkerSettings {
     /// How it is called among the workers of the engine.
     pub member: String,
@@ -69,6 +75,12 @@ pub struct WorkerSettings {
     pub version: Option<String>,
     /// The folders whose files a schedule may read, as absolute paths.
     pub import_folders: Vec<PathBuf>,
+    /// Where notices go; without one nobody is told of anything.
+    pub webhook: Option<Webhook>,
+    /// Whose sign-in the upstream has: the user for whom this process is configured.
+    pub user: String,
+    /// How the upstream is called, without a secret.
+    pub upstream: String,
 }
 
 /// Runs the workers of all task queues until `stop` is cancelled, or one of them fails.
@@ -90,7 +102,8 @@ pub async fn run(
     let activities = Activities::new(upstream.clone(), stop.clone());
     let batch_activities = BatchActivities::new(upstream.clone(), stop.clone());
     let schedule_activities =
-        ScheduleActivities::new(upstream.clone(), settings.import_folders, stop.clone());
+        ScheduleActivities::new(upstream.clone(), settings.import_folders, stop.clone())
+            .that_notify(settings.webhook.is_some());
     let (sessions, session_queue) = (Sessions::default(), names::new_session_queue());
     let mcp_activities = McpActivities::new(
         upstream.clone(),
@@ -156,11 +169,16 @@ pub async fn run(
         .activity_task_poller_behavior(PollerBehavior::SimpleMaximum(1))
         .graceful_shutdown_period(GRACE)
         .build();
+    let mut notices = match settings.webhook {
+        Some(webhook) => Some(notices_options(webhook, &metrics, version, &stop)?),
+        None => None,
+    };
     if metrics.is_on() {
-        for options in [&mut syncs, &mut sessions] {
+        for options in [&mut syncs, &mut sessions].into_iter().chain(&mut notices) {
             options.activity_inbound_interceptor(Attempts::new(metrics.clone()));
         }
-        for options in [&mut syncs, &mut letters, &mut budget] {
+        let ours = [&mut syncs, &mut letters, &mut budget].into_iter();
+        for options in ours.chain(&mut notices) {
             options.worker_interceptor(Ends::new(metrics.clone(), client.data_converter().clone()));
         }
     }
@@ -168,17 +186,23 @@ pub async fn run(
     let mut letters = Worker::new(&runtime, client.clone(), letters)?;
     let mut budget = Worker::new(&runtime, client.clone(), budget)?;
     let mut sessions = Worker::new(&runtime, client.clone(), sessions)?;
+    let notices = notices.map(|notices| Worker::new(&runtime, client.clone(), notices));
+    let mut notices = notices.transpose()?;
 
     let stop_syncs = syncs.shutdown_handle();
     let stop_letters = letters.shutdown_handle();
     let stop_budget = budget.shutdown_handle();
     let stop_sessions = sessions.shutdown_handle();
+    let stop_notices = notices.as_ref().map(Worker::shutdown_handle);
     let stopping = async {
         stop.cancelled().await;
         stop_syncs();
         stop_letters();
         stop_budget();
         stop_sessions();
+        if let Some(stop_notices) = stop_notices {
+            stop_notices();
+        }
         Ok::<(), anyhow::Error>(())
     };
     let keeping = async {
@@ -197,6 +221,18 @@ pub async fn run(
         waking::wake_when_back(&client, &gate, &stop).await;
         Ok(())
     };
+    let account = Account::new(settings.user, &settings.upstream);
+    let telling = async {
+        let Some(notices) = &mut notices else {
+            return Ok(());
+        };
+        let of_sign_in = async {
+            tell_of_sign_in(&client, &gate, &account, &stop).await;
+            Ok(())
+        };
+        let notices = async { notices.run().await.map_err(anyhow::Error::from) };
+        tokio::try_join!(of_sign_in, notices).map(|((), ())| ())
+    };
     tokio::try_join!(
         async { syncs.run().await.map_err(anyhow::Error::from) },
         async { letters.run().await.map_err(anyhow::Error::from) },
@@ -207,6 +243,35 @@ pub async fn run(
         sweeping,
         counting,
         waking,
+        telling,
     )?;
     Ok(())
+}
+
+/// What tells a webhook: on a queue of its own, with few hands.
+fn notices_options(
+    webhook: Webhook,
+    metrics: &Metrics,
+    version: Option<&str>,
+    stop: &CancellationToken,
+) -> Result<WorkerOptions, anyhow::Error> {
+    let slots = TunerHolder::builder()
+        .workflow_task_slot_supplier(FixedSizeSlotSupplier::new(WORKFLOW_TASKS))
+        .activity_task_slot_supplier(FixedSizeSlotSupplier::new(DELIVERIES))
+        .local_activity_task_slot_supplier(FixedSizeSlotSupplier::new(1))
+        .nexus_task_slot_supplier(FixedSizeSlotSupplier::new(1))
+        .build();
+    Ok(WorkerOptions::new(NOTICE_QUEUE)
+        .register_workflow::<Notice>()?
+        .register_activities(NoticeActivities::new(
+            webhook,
+            metrics.clone(),
+            stop.clone(),
+        ))
+        .activity_task_poller_behavior(PollerBehavior::SimpleMaximum(1))
+        .sticky_queue_schedule_to_start_timeout(STICKY_TIMEOUT)
+        .tuner(slots)
+        .graceful_shutdown_period(GRACE)
+        .maybe_deployment_options(versions::deployment(version))
+        .build())
 }

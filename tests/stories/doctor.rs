@@ -21,7 +21,7 @@ use temporalio_common::protos::temporal::api::{
 use crate::{sign_in::login, stand_in::StandIn, support::World};
 
 /// All parts, in their order: whoever reads the JSON relies on them.
-const PARTS: [&str; 17] = [
+const PARTS: [&str; 18] = [
     "folders",
     "permissions",
     "disk space",
@@ -39,6 +39,7 @@ const PARTS: [&str; 17] = [
     "model",
     "access",
     "encryption",
+    "webhook",
 ];
 
 /// What it said: how it ended, and its text.

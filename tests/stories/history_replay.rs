@@ -7,10 +7,11 @@ use futures::TryStreamExt;
 use segue::client::Server;
 use segue_workflows::{
     agent_sync::AgentSync, batch_page::BatchPage, batch_sync::BatchSync, call_budget::CallBudget,
-    dead_letter::DeadLetter, music_sync::MusicSync, place_page::PlacePage, place_track::PlaceTrack,
-    playlist_reading::PlaylistReading, remembered_answer::RememberedAnswer, review::Review,
-    scheduled_sync::ScheduledSync, simple_agent_sync::SimpleAgentSync,
-    strategy_comparison::StrategyComparison, token_budget::TokenBudget,
+    dead_letter::DeadLetter, music_sync::MusicSync, notice::Notice, place_page::PlacePage,
+    place_track::PlaceTrack, playlist_reading::PlaylistReading,
+    remembered_answer::RememberedAnswer, review::Review, scheduled_sync::ScheduledSync,
+    simple_agent_sync::SimpleAgentSync, strategy_comparison::StrategyComparison,
+    token_budget::TokenBudget,
 };
 use serde_json::{Value, json};
 use temporalio_client::{
@@ -23,7 +24,9 @@ use crate::{
     reviews::{batch as unsure_batch, choose, reviews_open, the_review, unsure},
     schedules::schedule,
     scripted_model::{Order, ScriptedModel},
-    support::{CLOCKS, World, ended, song, stands, start, start_batch, until},
+    sign_in::login,
+    support::{CLOCKS, NEVER_OPENS, World, ended, song, stands, start, start_batch, until},
+    webhook_receiver::{self, Receiver},
 };
 
 fn folder() -> PathBuf {
@@ -47,6 +50,7 @@ fn replayer() -> WorkflowReplayer {
         .and_then(|options| options.register_workflow::<AgentSync>())
         .and_then(|options| options.register_workflow::<SimpleAgentSync>())
         .and_then(|options| options.register_workflow::<StrategyComparison>())
+        .and_then(|options| options.register_workflow::<Notice>())
         .unwrap()
         .build();
     WorkflowReplayer::new(options).unwrap()
@@ -172,6 +176,7 @@ async fn walk_every_path() -> BTreeMap<String, Vec<u8>> {
     paths.extend(walk_the_doubts(&world).await);
     paths.extend(walk_the_schedules(&world).await);
     paths.extend(walk_the_waits(&world).await);
+    paths.extend(walk_the_notices(&world).await);
     let server = world.serve().await;
     let histories = export(&world, &paths).await;
     server.end().await.unwrap();
@@ -214,6 +219,59 @@ async fn walk_the_waits(world: &World) -> Vec<(&'static str, String)> {
         ("upstream_was_down", down),
         ("woken", woken),
         ("signed_out_and_cancelled", signed_out),
+    ]
+}
+
+/// Notices of a batch, of a song that is asked about, of a dead letter and of an outage; one that is taken after
+/// a wait, and one that is refused.
+async fn walk_the_notices(world: &World) -> Vec<(&'static str, String)> {
+    let receiver = Receiver::default();
+    let launch = receiver.beside(world.launch()).await;
+    let launch = launch
+        .with("SEGUE_BREAKER_FAILURES", NEVER_OPENS)
+        .with("SPOTIFY_REFRESH_TOKEN", "");
+    let server = Server::start(&launch).await.unwrap();
+    let signed_out = start(&server, song(CLOCKS, world.empty())).await;
+    receiver.until_told("sign_in.needed").await;
+    login(&launch).await;
+    ended(&server, &signed_out).await;
+
+    let told = start(&server, unsure(world.empty())).await;
+    receiver.until_told("review.waiting").await;
+    let cancel = json!({"sync_id": told, "wait_seconds": 20});
+    server.call("cancel_sync", cancel).await.unwrap();
+    let songs = songs();
+    receiver.order([webhook_receiver::Order::Status(429, Some(1))]);
+    let told_batch = unsure_batch(&songs[530..532], world.empty());
+    let told_batch = start_batch(&server, told_batch).await;
+    for review in reviews_open(&server, &told_batch, 2).await {
+        choose(&server, &review, "none").await.unwrap();
+    }
+    ended(&server, &told_batch).await;
+    receiver.until_told("batch.ended").await;
+    receiver.order([webhook_receiver::Order::Status(410, None)]);
+    let refused = start_batch(
+        &server,
+        json!({"tracks": rows(&songs[..1]), "playlist": world.empty()}),
+    )
+    .await;
+    ended(&server, &refused).await;
+
+    world
+        .fault(json!({"endpoint": "search", "count": 3, "status": 500}))
+        .await;
+    let told_letter = start(&server, song(CLOCKS, world.empty())).await;
+    ended(&server, &told_letter).await;
+    receiver.until_told("sync.dead_lettered").await;
+    let discard = json!({"sync_id": told_letter});
+    server.call("cancel_sync", discard).await.unwrap();
+    server.end().await.unwrap();
+    vec![
+        ("after_an_outage", signed_out),
+        ("told_batch", told_batch),
+        ("refused", refused),
+        ("told", told),
+        ("told_letter", told_letter),
     ]
 }
 
@@ -556,6 +614,7 @@ async fn today_s_histories_replay_and_every_path_has_been_recorded() {
         "TokenBudget",
         "AgentSync",
         "ScheduledSync",
+        "Notice",
     ] {
         assert!(
             histories.keys().any(|name| name.starts_with(workflow)),

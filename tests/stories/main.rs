@@ -21,6 +21,7 @@ mod stand_in;
 #[path = "../conformance/suite.rs"]
 mod suite;
 mod support;
+mod webhook_receiver;
 
 mod agents;
 mod bad_input;
@@ -79,3 +80,4 @@ mod view;
 mod view_as_page;
 mod view_for_everybody;
 mod watching;
+mod webhooks;

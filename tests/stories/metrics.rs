@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Every metric of ours, and what kind it is.
-const OURS: [(&str, &str); 20] = [
+const OURS: [(&str, &str); 21] = [
     ("temporal_workflow_total", "counter"),
     ("temporal_workflow_success_total", "counter"),
     ("temporal_workflow_failure_total", "counter"),
@@ -34,6 +34,7 @@ const OURS: [(&str, &str); 20] = [
     ("mcp_tool_calls_total", "counter"),
     ("mcp_tool_duration_seconds", "histogram"),
     ("mcp_sessions_open", "gauge"),
+    ("segue_webhook_deliveries_total", "counter"),
     ("segue_reviews_waiting", "gauge"),
     ("segue_dead_letters_open", "gauge"),
 ];

@@ -27,13 +27,18 @@ pub(crate) async fn run(command: &mut Command) -> String {
     out.into_owned()
 }
 
-/// A virtual environment with the pinned SDK. It is made once for each pin: the folder is named
-/// after what is in it, and only a finished one gets its name.
+/// A virtual environment with the pinned SDK.
 async fn python() -> PathBuf {
-    let pins = std::fs::read_to_string(REQUIREMENTS).unwrap();
+    python_with(REQUIREMENTS).await
+}
+
+/// A virtual environment with what this file pins. It is made once for each pin: the folder is named
+/// after what is in it, and only a finished one is ready.
+pub(crate) async fn python_with(requirements: &str) -> PathBuf {
+    let pins = std::fs::read_to_string(requirements).unwrap();
     let pin = pins
         .lines()
-        .find(|line| line.starts_with("mcp=="))
+        .find(|line| line.contains("=="))
         .expect("a pin");
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("python-{pin}"));
     let ready = folder.join("ready");
@@ -41,7 +46,7 @@ async fn python() -> PathBuf {
         let _ = std::fs::remove_dir_all(&folder);
         run(Command::new("python3").args(["-m", "venv"]).arg(&folder)).await;
         let pip = folder.join("bin/pip");
-        run(Command::new(pip).args(["install", "--quiet", "--requirement", REQUIREMENTS])).await;
+        run(Command::new(pip).args(["install", "--quiet", "--requirement", requirements])).await;
         std::fs::write(ready, pin).unwrap();
     }
     folder.join("bin/python")

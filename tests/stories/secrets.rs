@@ -5,7 +5,10 @@ use segue_workflows::music_sync::MusicSync;
 use serde_json::json;
 use temporalio_client::{WorkflowFetchHistoryOptions, WorkflowListOptions};
 
-use crate::support::{CLOCKS, World, ended, song, stands, start};
+use crate::{
+    support::{CLOCKS, World, ended, song, stands, start},
+    webhook_receiver::{Receiver, SECRET, SECRET_PATH},
+};
 
 #[tokio::test]
 async fn no_token_is_in_any_history_log_or_answer() {
@@ -14,6 +17,9 @@ async fn no_token_is_in_any_history_log_or_answer() {
     let launch = world.launch().with("SEGUE_LOG", "trace,h2=info,hyper=info");
     // One that runs out of attempts is to become a dead letter, not to wait.
     let launch = launch.with("SEGUE_BREAKER_FAILURES", "1000000");
+    // The webhook has two secrets: the one that signs, and the one in its address.
+    let receiver = Receiver::default();
+    let launch = receiver.beside(launch).await;
     let server = segue::client::Server::start(&launch).await.unwrap();
     let mut told = String::new();
 
@@ -47,6 +53,9 @@ async fn no_token_is_in_any_history_log_or_answer() {
     let view = stands(&server, &id, "waiting_for_sign_in").await;
     assert_eq!(view["error_code"], "auth_expired", "{view:#}");
     told += &view.to_string();
+    for kind in ["sync.dead_lettered", "sign_in.needed"] {
+        told += &receiver.until_told(kind).await.to_string();
+    }
 
     let engine = world.engine().await;
     let all: Vec<_> = engine
@@ -56,8 +65,8 @@ async fn no_token_is_in_any_history_log_or_answer() {
         .await
         .unwrap();
     assert!(
-        all.len() >= 6,
-        "four syncs, a placement, a dead letter: {}",
+        all.len() >= 8,
+        "four syncs, a placement, a dead letter, two notices: {}",
         all.len()
     );
     for execution in &all {
@@ -72,11 +81,13 @@ async fn no_token_is_in_any_history_log_or_answer() {
     assert!(log.len() > 1_000, "the log was written");
     told += &log;
 
-    let secrets = world.sim.issued_tokens();
+    let mut secrets = world.sim.issued_tokens();
     assert!(
         secrets.len() >= 2,
         "a refresh token and an access token at least"
     );
+    let signing = SECRET.trim_start_matches("whsec_");
+    secrets.extend([signing, SECRET_PATH].map(str::to_owned));
     for secret in secrets {
         assert!(secret.len() >= 16, "a token that can be looked for");
         assert!(!told.contains(&secret), "a token was told");

@@ -10,6 +10,7 @@ mod engine;
 mod in_flight;
 mod mcp;
 mod model;
+mod notice;
 mod schedule;
 
 use std::{sync::Arc, time::Duration};
@@ -29,6 +30,7 @@ pub use self::{
     engine::{AskedBefore, EngineActivities, Recalled},
     mcp::{CallInSession, McpActivities, McpCall, McpSession, SessionActivities},
     model::{Disambiguate, Disambiguated, Invoke, ModelActivities, Payer},
+    notice::NoticeActivities,
     schedule::{LettersRetried, ReadFile, ReadSource, ScheduleActivities},
 };
 use self::{

@@ -40,6 +40,7 @@ const AT_A_TIME: usize = 8;
 pub struct ScheduleActivities {
     upstream: GatedUpstream,
     import_folders: Arc<[PathBuf]>,
+    notify: bool,
     stopping: CancellationToken,
 }
 
@@ -54,8 +55,15 @@ impl ScheduleActivities {
         Self {
             upstream,
             import_folders: import_folders.into(),
+            notify: false,
             stopping,
         }
+    }
+
+    /// The same, where users are told of what their runs come to, or are not.
+    #[must_use]
+    pub fn that_notify(self, notify: bool) -> Self {
+        Self { notify, ..self }
     }
 }
 
@@ -136,8 +144,12 @@ impl ScheduleActivities {
                 ));
             };
             let rows = read.tracks.into_iter().map(row_of).collect();
-            news_of(rows, &source.memory)
-                .map_err(|error| UpstreamError::new(ErrorCode::Internal, error.to_string()))
+            let news = news_of(rows, &source.memory)
+                .map_err(|error| UpstreamError::new(ErrorCode::Internal, error.to_string()))?;
+            Ok(News {
+                notify: self.notify,
+                ..news
+            })
         })
         .await
     }
@@ -154,7 +166,12 @@ impl ScheduleActivities {
             // A disk may be slow, and 20 MB take a second to understand.
             let read = move || news_in(&source, &folders);
             let read = tokio::task::spawn_blocking(read).await;
-            read.map_err(|error| UpstreamError::new(ErrorCode::Internal, error.to_string()))?
+            let news =
+                read.map_err(|error| UpstreamError::new(ErrorCode::Internal, error.to_string()))??;
+            Ok(News {
+                notify: self.notify,
+                ..news
+            })
         })
         .await
     }

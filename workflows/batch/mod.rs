@@ -65,6 +65,9 @@ pub struct BatchInput {
     /// The preview of the same rows, whose matches are taken over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from_preview: Option<String>,
+    /// The user is told, by the webhook, if it waits for them and how it ends.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub notify: bool,
     /// How far the runs before this one have come; nothing at the start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub so_far: Option<Box<SoFar>>,
@@ -167,6 +170,9 @@ pub struct SoFar {
     /// Until when the last of these questions waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked_until: Option<Timestamp>,
+    /// The user has been told that it waits for them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub told_of_reviews: bool,
     /// What reviews have come to whose rows have not had their turn since, by row.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub verdicts: BTreeMap<u32, Verdict>,

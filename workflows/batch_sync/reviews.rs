@@ -14,6 +14,7 @@ use super::{BatchSync, Next};
 use crate::{
     batch::{Counts, Fate, Found, Known, MOST_REVIEWS, Phase, Pick, ROWS_A_PAGE, Row},
     names,
+    notices::{self, Event},
     review::{self, DecidedBy, Review, ReviewInput, Verdict},
     step::{StepFailure, Steps, now, rest},
     track::SourceTrack,
@@ -108,6 +109,7 @@ impl BatchSync {
                 let wait = review::wait(until.unwrap_or_else(|| now(ctx)), waiting);
                 Self::show_wait(ctx, Some(wait)).await;
                 Self::enter(ctx, Phase::Review);
+                Self::tell_of_reviews(ctx, waiting).await;
                 let heard = WaitConditionOptions::builder()
                     .cancellation_token(token.clone())
                     .build();
@@ -131,6 +133,33 @@ impl BatchSync {
                 return Ok(Next::AnotherRun);
             }
         }
+    }
+
+    /// Tells the user that it waits for them, if they are told of anything: once, when all that could be done
+    /// without them is done, for all tracks together.
+    async fn tell_of_reviews(ctx: &WorkflowContext<Self>, waiting: u32) {
+        let is_new = ctx.state_mut(|batch| {
+            let is_new = batch.input.notify && !batch.so_far.told_of_reviews;
+            batch.so_far.told_of_reviews |= is_new;
+            is_new
+        });
+        if !is_new {
+            return;
+        }
+        let (user, playlist, until) = ctx.state(|batch| {
+            let until = batch.so_far.asked_until;
+            let (user, playlist) = (&batch.input.user_id, &batch.so_far.playlist_id);
+            (
+                user.clone(),
+                playlist.clone(),
+                until.unwrap_or_else(|| now(ctx)),
+            )
+        });
+        let batch = (ctx.workflow_id(), &*user);
+        notices::tell(ctx, |time| {
+            Event::review_waiting(time, batch, &playlist, (waiting, until), None)
+        })
+        .await;
     }
 
     /// Gives the rows whose reviews have come to their end what they came to, page by page.

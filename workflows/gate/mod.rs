@@ -18,7 +18,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     time::{Instant, timeout},
 };
 
@@ -28,7 +28,11 @@ use self::{
     breaker::{Breaker, Trial, Verdict},
     limiter::{Held, Limiter},
 };
-use crate::{error::ErrorCode, metrics::Metrics, upstream::UpstreamError};
+use crate::{
+    error::{ErrorCode, SyncError},
+    metrics::{Endpoint, Metrics},
+    upstream::UpstreamError,
+};
 
 /// Calls that all workers together make in 30 s when nobody says another number. Spotify tells no
 /// figure; refusals have been seen from about 140 on.
@@ -123,6 +127,23 @@ pub struct Circuit {
     pub times_opened: u64,
 }
 
+/// What the calls of the upstream say of its sign-in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum SignIn {
+    /// Nothing yet.
+    #[default]
+    Unknown,
+    /// It is good.
+    Works,
+    /// It is missing, expired or revoked.
+    Needed {
+        /// The call that said so first. Another may succeed without a sign-in, such as a search.
+        at: Endpoint,
+        /// What it said.
+        error: SyncError,
+    },
+}
+
 /// The gate of one process. Clones are the same gate.
 #[derive(Debug, Clone)]
 pub struct Gate {
@@ -137,6 +158,7 @@ struct Inner {
     search: Breaker,
     playlist: Breaker,
     model: Breaker,
+    sign_in: watch::Sender<SignIn>,
     met: mpsc::UnboundedSender<Met>,
     keeping: tokio::sync::Mutex<Keeping>,
 }
@@ -176,6 +198,7 @@ impl Gate {
                 search: breaker(Group::Search),
                 playlist: breaker(Group::Playlist),
                 model: breaker(Group::Model),
+                sign_in: watch::Sender::default(),
                 met,
                 keeping: tokio::sync::Mutex::new(Keeping {
                     meetings,
@@ -244,6 +267,30 @@ impl Gate {
     /// Lets calls through again before Spotify's time has come.
     pub fn lift_block(&self) {
         self.inner.limiter.lift();
+    }
+
+    /// What the calls of the upstream say of its sign-in, from now on.
+    pub(crate) fn sign_in(&self) -> watch::Receiver<SignIn> {
+        self.inner.sign_in.subscribe()
+    }
+
+    /// Learns what a call says of the sign-in: its error, if it failed.
+    pub(crate) fn learn_of_sign_in(&self, at: Endpoint, failed: Option<&UpstreamError>) {
+        self.inner.sign_in.send_if_modified(|known| {
+            let learnt = match (&*known, failed) {
+                (SignIn::Unknown, None) => SignIn::Works,
+                (SignIn::Needed { at: first, .. }, None) if *first == at => SignIn::Works,
+                (SignIn::Unknown | SignIn::Works, Some(error))
+                    if error.code == ErrorCode::AuthExpired =>
+                {
+                    let error = SyncError::new(error.code, error.message.clone());
+                    SignIn::Needed { at, error }
+                }
+                _ => return false,
+            };
+            *known = learnt;
+            true
+        });
     }
 
     /// Waits until the upstream, which was down, is back.
@@ -419,6 +466,27 @@ mod tests {
             }
         }
         assert!(gate.circuits().iter().all(|c| c.times_opened == 0));
+    }
+
+    #[tokio::test]
+    async fn a_sign_in_is_needed_until_the_call_that_missed_it_succeeds() {
+        let gate = gate();
+        let needed = UpstreamError::new(ErrorCode::AuthExpired, "revoked");
+        let seen = gate.sign_in();
+        let now = || seen.borrow().clone();
+        gate.learn_of_sign_in(Endpoint::Search, Some(&UpstreamError::unavailable("down")));
+        assert_eq!(now(), SignIn::Unknown);
+        gate.learn_of_sign_in(Endpoint::Search, None);
+        assert_eq!(now(), SignIn::Works);
+        gate.learn_of_sign_in(Endpoint::AddItems, Some(&needed));
+        let missed = now();
+        assert!(matches!(missed, SignIn::Needed { .. }));
+        // Somebody may search without a sign-in.
+        gate.learn_of_sign_in(Endpoint::Search, None);
+        gate.learn_of_sign_in(Endpoint::ListItems, Some(&needed));
+        assert_eq!(now(), missed);
+        gate.learn_of_sign_in(Endpoint::AddItems, None);
+        assert_eq!(now(), SignIn::Works);
     }
 
     #[tokio::test(start_paused = true)]

@@ -45,6 +45,7 @@ pub(super) struct Instruments {
     pub(super) tasks_created: Counter,
     pub(super) tasks_told: Counter,
     pub(super) sessions: UpDownCounter,
+    pub(super) deliveries: Counter,
     pub(super) reviews_waiting: Gauge,
     pub(super) dead_letters_open: Gauge,
 }
@@ -132,6 +133,10 @@ impl Instruments {
                 "mcp_sessions_open",
                 "MCP sessions of this process that are open",
             )),
+            deliveries: counter(
+                "segue_webhook_deliveries_total",
+                "Attempts to deliver a notice to the webhook",
+            ),
             reviews_waiting: gauge(
                 "segue_reviews_waiting",
                 "Reviews that wait for a user, of the whole engine: every process tells the same number",

@@ -94,6 +94,32 @@ impl Endpoint {
     }
 }
 
+/// How an attempt to deliver a notice was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Delivery {
+    /// The receiver took it.
+    Taken,
+    /// It will never take it.
+    Refused,
+    /// It asked to come back later.
+    Delayed,
+    /// It was not there, or broken.
+    Failed,
+}
+
+impl Delivery {
+    const ALL: [Self; 4] = [Self::Taken, Self::Refused, Self::Delayed, Self::Failed];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Taken => "taken",
+            Self::Refused => "refused",
+            Self::Delayed => "delayed",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// How a call of an MCP tool was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallOutcome {
@@ -222,6 +248,9 @@ impl Metrics {
         for stands in TaskStands::ALL {
             self.count(|i| &i.tasks_told, 0, &[("status", stands.as_str())]);
         }
+        for outcome in Delivery::ALL {
+            self.count(|i| &i.deliveries, 0, &[("outcome", outcome.as_str())]);
+        }
         self.with(|on| {
             let none = on.attributes(&[]);
             on.instruments.sessions.add(0, &none);
@@ -231,6 +260,11 @@ impl Metrics {
     /// Spotify said that there were too many calls.
     pub(crate) fn rate_limit_hit(&self, endpoint: Endpoint) {
         self.count(|i| &i.rate_limits, 1, &[("endpoint", endpoint.as_str())]);
+    }
+
+    /// A notice was sent, and answered so.
+    pub(crate) fn notice_sent(&self, outcome: Delivery) {
+        self.count(|i| &i.deliveries, 1, &[("outcome", outcome.as_str())]);
     }
 
     /// A circuit has come to this state.

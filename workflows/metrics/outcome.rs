@@ -15,6 +15,7 @@ use super::UNKNOWN;
 use crate::{
     error::{ErrorCode, SyncError},
     matching::MatchMethod,
+    notice::NOT_DELIVERED,
 };
 
 /// The workflow that is a sync of one song.
@@ -115,7 +116,10 @@ fn read(failure: &Failure) -> (&'static str, Option<&Payload>) {
     let Some(FailureInfo::ApplicationFailureInfo(info)) = &failure.failure_info else {
         return (UNKNOWN, None);
     };
-    let code = ErrorCode::parse(&info.r#type).map_or(UNKNOWN, ErrorCode::as_str);
+    let code = match info.r#type.as_str() {
+        NOT_DELIVERED => NOT_DELIVERED,
+        code => ErrorCode::parse(code).map_or(UNKNOWN, ErrorCode::as_str),
+    };
     let details = info.details.as_ref();
     (code, details.and_then(|details| details.payloads.first()))
 }
@@ -206,6 +210,12 @@ mod tests {
                 SYNC,
                 failure("rate_limited"),
                 true,
+            ),
+            (
+                failed("not_delivered", &json!({})),
+                "Notice",
+                failure("not_delivered"),
+                false,
             ),
             (
                 failed("My playlist", &json!({})),

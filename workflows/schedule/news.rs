@@ -34,6 +34,10 @@ pub struct News {
     /// Ids of tracks that earlier runs added and that have left the source, 22 characters each.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub gone: String,
+    /// The user is to be told what becomes of it. A schedule may be older than the webhook, so it is the worker
+    /// that knows.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub notify: bool,
 }
 
 /// Compares a source with what earlier runs knew of it. At most so many rows, and so many bytes, are

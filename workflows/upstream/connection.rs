@@ -37,8 +37,10 @@ const MOST_TOOL_PAGES: usize = 50;
 
 /// Secrets of ours that an upstream server has no use for; it gets the rest of the environment,
 /// because that is where its own credentials are.
-const KEPT_FROM_UPSTREAM: [&str; 4] = [
+const KEPT_FROM_UPSTREAM: [&str; 6] = [
     "OPENAI_API_KEY",
+    "SEGUE_WEBHOOK_SECRET",
+    "SEGUE_WEBHOOK_URL",
     "TEMPORAL_API_KEY",
     "TEMPORAL_TLS_CLIENT_KEY_DATA",
     "TEMPORAL_TLS_CLIENT_KEY_PATH",

@@ -256,6 +256,7 @@ impl GatedUpstream {
         {
             self.gate.metrics().rate_limit_hit(endpoint);
         }
+        self.gate.learn_of_sign_in(endpoint, result.as_ref().err());
         pass.judge(result).await
     }
 }

@@ -11,6 +11,7 @@ mod folders;
 mod model;
 mod sign_in;
 mod upstream;
+mod webhook;
 
 use std::process::ExitCode;
 
@@ -47,6 +48,7 @@ pub(super) async fn run(
     checks.push(model::check(config).await);
     checks.push(access::check(config, home).await);
     checks.push(engine::encryption(config, home));
+    checks.push(webhook::check(config, arguments.ping_webhook).await);
     let report = Report {
         version: env!("CARGO_PKG_VERSION"),
         healthy: checks.iter().all(|check| check.state != State::Broken),
