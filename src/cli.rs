@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
+use secrecy::SecretString;
 
 use crate::engine::SupervisorArgs;
 
@@ -88,6 +89,16 @@ pub enum Command {
     EngineSupervisor(SupervisorArgs),
 }
 
+impl Command {
+    /// What a process of this command is called where traces are collected.
+    pub(crate) fn service(&self) -> &'static str {
+        match self {
+            Self::Spotify => "segue-spotify",
+            _ => "segue",
+        }
+    }
+}
+
 /// Settings as flags. Each can also stand in the environment as SEGUE_… or in segue.toml.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Settings (also SEGUE_… in the environment, or segue.toml)")]
@@ -100,7 +111,7 @@ pub struct Settings {
     pub user: Option<String>,
     /// The upstream Spotify MCP server: a command line or an http(s) URL [default: segue spotify]
     #[arg(long, global = true, value_name = "COMMAND|URL")]
-    pub upstream: Option<String>,
+    pub upstream: Option<SecretString>,
     /// The profile by which the upstream is spoken to [default: found from its tools]
     #[arg(long, global = true, value_name = "NAME")]
     pub upstream_profile: Option<String>,

@@ -19,6 +19,7 @@ use rmcp::{
     },
     service::{Peer, RunningService},
 };
+use secrecy::{ExposeSecret, SecretString};
 use segue_spotify::sim::Ready;
 use serde_json::Value;
 use tokio::{
@@ -34,13 +35,13 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(90);
 const END_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Variables that would lead the server away from the parts that it is given here.
-const LEADING_ASTRAY: [&str; 4] = ["OPENAI_", "SEGUE_", "SPOTIFY_", "TEMPORAL_"];
+const LEADING_ASTRAY: [&str; 5] = ["OPENAI_", "OTEL_", "SEGUE_", "SPOTIFY_", "TEMPORAL_"];
 
 /// How a server is started.
 #[derive(Debug, Clone)]
 pub struct Launch {
     program: PathBuf,
-    variables: Vec<(String, String)>,
+    variables: Vec<(String, SecretString)>,
     log: Option<PathBuf>,
     capabilities: ClientCapabilities,
 }
@@ -68,7 +69,7 @@ impl Launch {
         Self {
             program: program.into(),
             variables: variables
-                .map(|(name, value)| (name.to_owned(), value))
+                .map(|(name, value)| (name.to_owned(), value.into()))
                 .to_vec(),
             log: None,
             capabilities: ClientCapabilities::default(),
@@ -78,6 +79,7 @@ impl Launch {
     /// The same with one variable more.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+        let value: String = value.into();
         self.variables.push((name.to_owned(), value.into()));
         self
     }
@@ -109,10 +111,9 @@ impl Launch {
                 command.env_remove(&name);
             }
         }
-        command
-            .args(arguments)
-            .envs(self.variables.iter().cloned())
-            .kill_on_drop(true);
+        let variables = self.variables.iter();
+        let variables = variables.map(|(name, value)| (name, value.expose_secret()));
+        command.args(arguments).envs(variables).kill_on_drop(true);
         if let Some(log) = &self.log {
             let log = std::fs::File::options()
                 .create(true)

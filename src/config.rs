@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context, anyhow, bail};
 use config::{Environment, File, FileFormat, Source};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use segue_spotify::auth::StorePolicy;
 use segue_workflows::{
     comparison::Prices,
@@ -26,7 +26,7 @@ use segue_workflows::{
     worker::WorkerSettings,
 };
 use serde::{
-    Deserialize, Deserializer, Serialize,
+    Deserialize, Deserializer, Serialize, Serializer,
     de::{SeqAccess, Visitor},
 };
 
@@ -65,7 +65,9 @@ pub struct Config {
     /// The user whose syncs these are.
     pub user: String,
     /// The upstream: a command line or an http(s) URL. Unset: the bundled server.
-    pub upstream: Option<String>,
+    /// Either may hold a secret.
+    #[serde(deserialize_with = "secret", serialize_with = "untold")]
+    pub upstream: Option<SecretString>,
     /// The profile by which the upstream is spoken to. Unset: found from its tools.
     pub upstream_profile: Option<String>,
     /// The Temporal CLI for the managed engine. Unset: found or fetched.
@@ -243,7 +245,7 @@ impl Config {
             .add_source(in_file)
             .add_source(environment)
             .set_override_option("user", flags.user.clone())?
-            .set_override_option("upstream", flags.upstream.clone())?
+            .set_override_option("upstream", told(&flags.upstream))?
             .set_override_option("upstream_profile", flags.upstream_profile.clone())?
             .set_override_option("temporal_cli", path(&flags.temporal_cli)?)?
             .set_override_option("engine_cache", path(&flags.engine_cache)?)?
@@ -362,7 +364,8 @@ impl Config {
         access::check(&self)?;
         self.receiver()?;
         if let Some(upstream) = &self.upstream {
-            Endpoint::parse(upstream).map_err(|problem| anyhow!("upstream: {problem}"))?;
+            let upstream = Endpoint::parse(upstream.expose_secret());
+            upstream.map_err(|problem| anyhow!("upstream: {problem}"))?;
         }
         if let Some(name) = &self.upstream_profile {
             Profile::choose(Some(name), &BTreeSet::new()).context("upstream_profile")?;
@@ -532,7 +535,9 @@ impl Config {
     /// The program does not know where it is itself.
     pub fn upstream(&self, home: &Home) -> anyhow::Result<Upstream> {
         let endpoint = match &self.upstream {
-            Some(given) => Endpoint::parse(given).map_err(|problem| anyhow!(problem))?,
+            Some(given) => {
+                Endpoint::parse(given.expose_secret()).map_err(|problem| anyhow!(problem))?
+            }
             None => self.bundled(home)?,
         };
         Ok(Upstream::new(endpoint, self.upstream_profile.clone()))
@@ -540,7 +545,8 @@ impl Config {
 
     /// The upstream in words that tell no secret: a command line or a URL may hold one.
     pub fn upstream_label(&self) -> String {
-        match self.upstream.as_deref().map(Endpoint::parse) {
+        let upstream = self.upstream.as_ref().map(SecretString::expose_secret);
+        match upstream.map(Endpoint::parse) {
             Some(Ok(endpoint)) => endpoint.label(),
             _ => "the bundled `segue spotify`".to_owned(),
         }
@@ -549,19 +555,38 @@ impl Config {
     fn bundled(&self, home: &Home) -> anyhow::Result<Endpoint> {
         let program = std::env::current_exe().context("where this program is")?;
         let mut env = vec![
-            ("SEGUE_TOKEN_STORE".to_owned(), name_of(self.token_store)),
-            ("SEGUE_LOG".to_owned(), self.log.clone()),
-            ("SEGUE_LOG_FORMAT".to_owned(), name_of(self.log_format)),
+            ("SEGUE_TOKEN_STORE", name_of(self.token_store)),
+            ("SEGUE_LOG", self.log.clone()),
+            ("SEGUE_LOG_FORMAT", name_of(self.log_format)),
         ];
         if let Some(root) = home.root() {
-            env.push((HOME_VARIABLE.to_owned(), root.display().to_string()));
+            env.push((HOME_VARIABLE, root.display().to_string()));
         }
+        // It goes on with our traces, to the same receiver.
+        for name in RECEIVER_KEYS {
+            env.extend(std::env::var(name).ok().map(|key| (name, key)));
+        }
+        let env = env.into_iter();
+        let env = env.map(|(name, value)| (name.to_owned(), SecretString::from(value)));
         Ok(Endpoint::Command {
             program: program.display().to_string(),
             args: vec!["spotify".to_owned()],
-            env,
+            env: env.collect(),
         })
     }
+}
+
+fn secret<'de, D: Deserializer<'de>>(value: D) -> Result<Option<SecretString>, D::Error> {
+    Option::<String>::deserialize(value).map(|text| text.map(SecretString::from))
+}
+
+/// Serialised is only what keys there are, and what doctor shows; that shows the upstream's label.
+fn untold<S: Serializer>(_: &Option<SecretString>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_none()
+}
+
+fn told(given: &Option<SecretString>) -> Option<String> {
+    given.as_ref().map(|text| text.expose_secret().to_owned())
 }
 
 /// The time that a review has, in seconds; a day is 24 hours.
@@ -597,6 +622,13 @@ fn is_version(text: &str) -> bool {
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
 }
+
+/// The variables that may hold a key to the receiver of traces. An upstream server of somebody else's does not
+/// get them.
+const RECEIVER_KEYS: [&str; 2] = [
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
+];
 
 const HOME_PREFIX: &str = "SEGUE_";
 

@@ -3,9 +3,11 @@
 use rmcp::{
     ErrorData,
     handler::server::{common::FromContextPart, tool::ToolCallContext},
+    model::CallToolRequestParams,
 };
-use segue_workflows::upstream::clean;
+use segue_workflows::{names, upstream::clean};
 use serde::de::DeserializeOwned;
+use tracing::Span;
 
 /// A tool's parameters. Unlike rmcp's own extractor it says which field is wrong.
 pub(crate) struct Args<P>(pub P);
@@ -17,6 +19,19 @@ impl<S, P: DeserializeOwned> FromContextPart<ToolCallContext<'_, S>> for Args<P>
             .map(Self)
             .map_err(|message| ErrorData::invalid_params(message, None))
     }
+}
+
+/// The sync that a call is about, for its span. A text of another form names none.
+pub(crate) fn sync_named(request: &CallToolRequestParams) -> Option<&str> {
+    let id = request.arguments.as_ref()?.get("sync_id")?.as_str()?;
+    names::is_sync_id(id).then_some(id)
+}
+
+/// The id of a sync that the call under way is about to start, noted in its span.
+pub(crate) fn new_sync_id() -> String {
+    let sync_id = names::new_sync_id();
+    Span::current().record("sync_id", &*sync_id);
+    sync_id
 }
 
 /// Reads the arguments; an error names the field. It repeats what was given, and so is cut and

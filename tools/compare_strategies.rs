@@ -20,7 +20,7 @@ use temporalio_client::WorkflowStartOptions;
 use crate::{
     Segue,
     answer::Answer,
-    args::Args,
+    args::{self, Args},
     error::ToolError,
     rows::{self, Track},
     source::Source,
@@ -111,7 +111,7 @@ impl Segue {
         )
         .map_err(|error| ToolError::engine_failed("pack the songs", &error))?;
         let engine = self.engine().ready(&context).await?;
-        let sync_id = names::new_sync_id();
+        let sync_id = args::new_sync_id();
         let options = WorkflowStartOptions::new(names::SYNC_QUEUE, &sync_id)
             .search_attributes(input.attributes(SyncStatus::Running))
             .build();

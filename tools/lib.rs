@@ -86,11 +86,13 @@ use rmcp::{
     service::{RequestContext, SubscriptionContext},
     tool_handler,
 };
+use segue_spans::mcp;
 use segue_workflows::{
     comparison::Prices, gate::Gate, matching::DEFAULT_THRESHOLD, metrics::CallOutcome,
     model::ModelStanding, review::ReviewTerms, sync::McpConnection,
 };
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use self::{completions::PlaylistNames, instructions::INSTRUCTIONS, watching::Watching};
 pub use self::{
@@ -397,8 +399,10 @@ impl ServerHandler for Segue {
         request: ReadResourceRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        let read = resources::read(self, &request.uri, &context).await?;
-        Ok(read.into())
+        let span = mcp::serving("resources/read", None, &context);
+        span.record("user", self.user_id());
+        let read = resources::read(self, &request.uri, &context);
+        Ok(read.instrument(span).await?.into())
     }
 
     async fn subscribe(
@@ -435,15 +439,22 @@ impl ServerHandler for Segue {
     ) -> Result<CallToolResponse, ErrorData> {
         let route = self.router.get(&request.name);
         let tool = route.map(|tool| tool.name.clone());
+        let span = mcp::serving(mcp::CALL, tool.as_deref(), &context);
+        span.record("user", self.user_id());
+        if let Some(sync_id) = args::sync_named(&request) {
+            span.record("sync_id", sync_id);
+        }
         let begun = Instant::now();
         self.log.note(&mut context);
         // Who waits for a sync is told where it stands before this process ends.
         context.ct = context.ct.child_token();
         let ends = context.ct.clone();
+        let answering = self.answer(request, context).instrument(span.clone());
         let answer = tokio::select! {
-            answer = self.answer(request, context) => answer,
+            answer = answering => answer,
             never = cancelled_with(&self.stop, &ends) => match never {},
         };
+        mcp::answered(&span, &answer);
         let outcome = match &answer {
             Ok(CallToolResponse::Complete(result)) if result.is_error == Some(true) => {
                 CallOutcome::ToolError

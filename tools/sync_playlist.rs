@@ -23,7 +23,7 @@ use crate::{
     Segue,
     answer::{Answer, Reply},
     app,
-    args::Args,
+    args::{self, Args},
     batch_view,
     error::ToolError,
     playlist, previewed,
@@ -161,7 +161,7 @@ impl Segue {
         batch.notify = self.notifies();
         let (rows, dry_run) = (batch.rows, batch.options.dry_run);
         let engine = self.engine().ready(context).await?;
-        let sync_id = names::new_sync_id();
+        let sync_id = args::new_sync_id();
         start(&engine.client, &sync_id, batch, imported.as_ref()).await?;
         let client = &engine.client;
         let task = sync_tasks::instead_of_answer(self, client, context, &sync_id, wait).await;

@@ -20,7 +20,7 @@ use temporalio_client::{Client, WorkflowStartOptions};
 use crate::{
     Segue,
     answer::{Answer, Reply},
-    args::Args,
+    args::{self, Args},
     error::ToolError,
     playlist, rows, sync_tasks,
     view::SyncView,
@@ -92,7 +92,7 @@ impl Segue {
         context: RequestContext<RoleServer>,
     ) -> Result<Reply<SyncView>, ToolError> {
         let wait = waiting::seconds(params.wait_seconds)?;
-        let sync_id = names::new_sync_id();
+        let sync_id = args::new_sync_id();
         let strategy = params.strategy;
         let mut sync = SyncInput {
             review: self.review_terms(),

@@ -3,7 +3,8 @@
 //! A workflow is a story ([`music_sync`], [`place_track`], [`dead_letter`],
 //! [`playlist_reading`]); the activities do its I/O through the [`upstream`] adapter, behind a
 //! [`gate`] that all workers keep in step through a workflow of their own ([`call_budget`]); what happens
-//! is counted by [`metrics`], and what somebody is to know is told by a [`notice`]; what is pure ([`matching`], [`imports`]) imports neither Temporal nor MCP.
+//! is counted by [`metrics`] and told by [`traces`], and what somebody is to know by a [`notice`]; what is
+//! pure ([`matching`], [`imports`]) imports neither Temporal nor MCP.
 
 pub mod activities;
 pub mod agent_sync;
@@ -43,6 +44,7 @@ pub mod strategy_comparison;
 pub mod sync;
 mod sync_agents;
 pub mod token_budget;
+pub mod traces;
 pub mod track;
 mod turn;
 pub mod upstream;

@@ -39,6 +39,7 @@ use crate::{
     simple_agent_sync::SimpleAgentSync,
     strategy_comparison::StrategyComparison,
     token_budget::TokenBudget,
+    traces,
     upstream::{GatedUpstream, Upstream},
     versions, waking,
 };
@@ -173,6 +174,16 @@ pub async fn run(
         Some(webhook) => Some(notices_options(webhook, &metrics, version, &stop)?),
         None => None,
     };
+    for options in [&mut syncs, &mut sessions].into_iter().chain(&mut notices) {
+        options.activity_inbound_interceptor(traces::Attempts);
+    }
+    let ours = [&mut syncs, &mut letters, &mut budget].into_iter();
+    for options in ours.chain(&mut notices) {
+        options.register_workflow_interceptors(traces::carried());
+        if traces::are_on() {
+            options.worker_interceptor(traces::Runs::new(client.data_converter().clone()));
+        }
+    }
     if metrics.is_on() {
         for options in [&mut syncs, &mut sessions].into_iter().chain(&mut notices) {
             options.activity_inbound_interceptor(Attempts::new(metrics.clone()));

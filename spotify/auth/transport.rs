@@ -16,6 +16,8 @@ use reqwest::{Request, Response, redirect::Policy};
 use reqwest_middleware::{Middleware, Next};
 use rspotify::{AuthCodePkceSpotify, Config, Credentials as AppCredentials, OAuth, Token};
 use secrecy::{ExposeSecret, SecretString};
+use segue_spans::{attribute, failed};
+use tracing::{Instrument, Span};
 use url::Url;
 
 use super::{HttpFailure, Settings};
@@ -30,6 +32,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The largest answer that is read. A page of 50 tracks with every field takes about 200 kB.
 pub const MAX_ANSWER_BYTES: usize = 2 * 1024 * 1024;
+
+/// The length of Spotify's ids; no word in its paths is as long.
+const SHORTEST_ID: usize = 22;
 
 /// Builds rspotify clients that share one connection pool.
 #[derive(Clone, Debug)]
@@ -132,8 +137,63 @@ impl Middleware for Sender {
         if let Some(bearer) = &self.bearer {
             request.headers_mut().insert(AUTHORIZATION, bearer.clone());
         }
-        measured(self.http.execute(request).await?).await
+        let span = span_of(&request);
+        let answer = async { measured(self.http.execute(request).await?).await };
+        let answer = answer.instrument(span.clone()).await;
+        match &answer {
+            Ok(answer) => {
+                let status = answer.status();
+                attribute(
+                    &span,
+                    "http.response.status_code",
+                    i64::from(status.as_u16()),
+                );
+                if !status.is_success() {
+                    failed(&span, status.as_str().to_owned());
+                }
+            }
+            Err(reqwest_middleware::Error::Reqwest(error)) if error.is_timeout() => {
+                failed(&span, "timeout");
+            }
+            Err(_) => failed(&span, "_OTHER"),
+        }
+        answer
     }
+}
+
+/// The span of a request. Of its address it has the host and the form of the path: what is searched stands in
+/// the query. Spotify is not told of the trace.
+fn span_of(request: &Request) -> Span {
+    let (method, url) = (request.method().as_str(), request.url());
+    let route = route(url.path());
+    let span = tracing::info_span!(
+        "spotify",
+        otel.name = format!("{method} {route}"),
+        otel.kind = "client",
+    );
+    attribute(&span, "http.request.method", method.to_owned());
+    attribute(&span, "url.template", route);
+    if let Some(host) = url.host_str() {
+        attribute(&span, "server.address", host.to_owned());
+    }
+    if let Some(port) = url.port_or_known_default() {
+        attribute(&span, "server.port", i64::from(port));
+    }
+    span
+}
+
+/// The path with a placeholder for each id. The words of Spotify's paths are small letters and hyphens.
+fn route(path: &str) -> String {
+    let is_word = |part: &str| {
+        let mut bytes = part.bytes();
+        part.len() < SHORTEST_ID && bytes.all(|byte| byte.is_ascii_lowercase() || byte == b'-')
+    };
+    let parts = path.split('/').map(|part| match part {
+        "" | "v1" => part,
+        part if is_word(part) => part,
+        _ => "{id}",
+    });
+    parts.collect::<Vec<_>>().join("/")
 }
 
 /// Reads the answer's body within [`MAX_ANSWER_BYTES`], and gives the answer back with it.
@@ -154,3 +214,27 @@ async fn measured(mut response: Response) -> reqwest_middleware::Result<Response
 #[derive(Debug, thiserror::Error)]
 #[error("the answer is larger than {MAX_ANSWER_BYTES} bytes")]
 pub(super) struct AnswerTooLarge;
+
+#[cfg(test)]
+mod tests {
+    use super::route;
+
+    #[test]
+    fn a_route_has_no_id() {
+        for (path, form) in [
+            ("/v1/search", "/v1/search"),
+            ("/v1/me/playlists", "/v1/me/playlists"),
+            (
+                "/v1/playlists/37i9dQZF1DXcBWIGoYBM5M/items",
+                "/v1/playlists/{id}/items",
+            ),
+            (
+                "/v1/playlists/abcdefghijklmnopqrstuv/items",
+                "/v1/playlists/{id}/items",
+            ),
+            ("/api/token", "/api/token"),
+        ] {
+            assert_eq!(route(path), form);
+        }
+    }
+}

@@ -31,7 +31,9 @@ use rmcp::{
     service::RequestContext,
     tool_handler,
 };
+use segue_spans::mcp;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::auth::Session;
 use spotify_api::SpotifyApi;
@@ -90,6 +92,22 @@ impl ServerHandler for SpotifyServer {
     }
 
     async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let tool = self.router.get(&request.name);
+        let tool = tool.map(|tool| tool.name.clone());
+        let span = mcp::serving(mcp::CALL, tool.as_deref(), &context);
+        let answer = self.answer(request, context).instrument(span.clone());
+        let answer = answer.await;
+        mcp::answered(&span, &answer);
+        answer
+    }
+}
+
+impl SpotifyServer {
+    async fn answer(
         &self,
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,

@@ -109,7 +109,7 @@ pub(super) fn upstream_on(sim: &Sim, home: &Path) -> anyhow::Result<Upstream> {
         program: std::env::current_exe()?.display().to_string(),
         args: vec!["spotify".to_owned()],
         env: variables
-            .map(|(name, value)| (name.to_owned(), value))
+            .map(|(name, value)| (name.to_owned(), value.into()))
             .to_vec(),
     };
     Ok(Upstream::new(endpoint, None))

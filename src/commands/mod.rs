@@ -22,7 +22,8 @@ use crate::{
     cli::{Cli, Command},
     config::Config,
     engine::supervisor,
-    logging,
+    home::Home,
+    telemetry,
 };
 
 /// Runs the command.
@@ -38,22 +39,29 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let (home, config) = Config::load(&cli.settings)?;
-    logging::start(&config)?;
-    match cli.command.unwrap_or_default() {
-        Command::Serve(arguments) => serve::run(&config, &home, arguments).await?,
-        Command::Worker => worker::run(&config, &home).await?,
-        Command::Login(arguments) => login::run(&config, &home, arguments).await?,
-        Command::Key(command) => key::run(&config, &home, command)?,
-        Command::Token(command) => token::run(&config, &home, command)?,
-        Command::Bench(arguments) => return bench::run(&config, &home, arguments).await,
-        Command::Demo(arguments) => return demo::run(&config, &home, arguments).await,
-        Command::Doctor(arguments) => return doctor::run(&config, &home, arguments).await,
-        Command::Engine => return engine::run(&config, &home).await,
-        Command::Spotify => spotify::run(&config, &home).await?,
+    let command = cli.command.unwrap_or_default();
+    let telemetry = telemetry::start(&config, command.service())?;
+    let ended = command_of(command, &config, &home).await;
+    telemetry.end().await;
+    ended
+}
+
+async fn command_of(command: Command, config: &Config, home: &Home) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Serve(arguments) => serve::run(config, home, arguments).await?,
+        Command::Worker => worker::run(config, home).await?,
+        Command::Login(arguments) => login::run(config, home, arguments).await?,
+        Command::Key(command) => key::run(config, home, command)?,
+        Command::Token(command) => token::run(config, home, command)?,
+        Command::Bench(arguments) => return bench::run(config, home, arguments).await,
+        Command::Demo(arguments) => return demo::run(config, home, arguments).await,
+        Command::Doctor(arguments) => return doctor::run(config, home, arguments).await,
+        Command::Engine => return engine::run(config, home).await,
+        Command::Spotify => spotify::run(config, home).await?,
         Command::Sim(arguments) => sim::run(arguments).await?,
-        Command::Eval(arguments) => eval::run(&config, arguments).await?,
-        Command::Compare(arguments) => return compare::run(&config, &home, arguments).await,
-        Command::Torture(arguments) => return torture::run(&config, &home, arguments).await,
+        Command::Eval(arguments) => eval::run(config, arguments).await?,
+        Command::Compare(arguments) => return compare::run(config, home, arguments).await,
+        Command::Torture(arguments) => return torture::run(config, home, arguments).await,
         Command::EngineSupervisor(_) => {}
     }
     Ok(ExitCode::SUCCESS)

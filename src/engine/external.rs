@@ -6,7 +6,8 @@
 
 use std::{collections::HashMap, path::Path};
 
-use temporalio_client::{Client, ClientOptions, Connection, ConnectionOptions};
+use segue_workflows::traces::client_options;
+use temporalio_client::{Client, Connection, ConnectionOptions};
 use temporalio_common::{
     data_converters::DataConverter,
     envconfig::{
@@ -112,9 +113,7 @@ pub(super) async fn connect(
         .ensure_search_attributes(&options.search_attributes)
         .await?;
     let server_version = place.server_version().await;
-    let client = ClientOptions::new(namespace)
-        .data_converter(converter)
-        .build();
+    let client = client_options(namespace, converter);
     let client = Client::new(connection, client).map_err(|error| unreachable(error.to_string()))?;
     Ok(Parts {
         client,

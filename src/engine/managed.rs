@@ -3,7 +3,8 @@
 
 use std::{env, ffi::OsString, fs::File, path::PathBuf, process::Stdio, sync::Arc, time::Duration};
 
-use temporalio_client::{Client, ClientOptions, Connection, ConnectionOptions, Url};
+use segue_workflows::traces::client_options;
+use temporalio_client::{Client, Connection, ConnectionOptions, Url};
 use temporalio_common::data_converters::DataConverter;
 use tokio::{
     process::Command,
@@ -127,9 +128,7 @@ async fn open(
         .ensure_search_attributes(&options.search_attributes)
         .await?;
     let server_version = place.server_version().await;
-    let client = ClientOptions::new(NAMESPACE)
-        .data_converter(converter)
-        .build();
+    let client = client_options(NAMESPACE, converter);
     let client = Client::new(connection, client).map_err(|error| unreachable(error.to_string()))?;
     Ok(Parts {
         client,

@@ -1,4 +1,5 @@
-//! "Is my Spotify token in there?" No secret that a run used is in a history, a log or an answer.
+//! "Is my Spotify token in there?" No secret that a run used is in a history, a log, a trace or an
+//! answer.
 
 use futures::TryStreamExt;
 use segue_workflows::music_sync::MusicSync;
@@ -6,12 +7,13 @@ use serde_json::json;
 use temporalio_client::{WorkflowFetchHistoryOptions, WorkflowListOptions};
 
 use crate::{
+    receiver::Receiver as Traces,
     support::{CLOCKS, World, ended, song, stands, start},
     webhook_receiver::{Receiver, SECRET, SECRET_PATH},
 };
 
 #[tokio::test]
-async fn no_token_is_in_any_history_log_or_answer() {
+async fn no_token_is_in_any_history_log_trace_or_answer() {
     // What is sealed tells nothing by itself: it is what is inside that must not hold a token.
     let world = World::unsealed().await;
     let launch = world.launch().with("SEGUE_LOG", "trace,h2=info,hyper=info");
@@ -20,6 +22,8 @@ async fn no_token_is_in_any_history_log_or_answer() {
     // The webhook has two secrets: the one that signs, and the one in its address.
     let receiver = Receiver::default();
     let launch = receiver.beside(launch).await;
+    let collector = Traces::start().await;
+    let launch = collector.of(launch);
     let server = segue::client::Server::start(&launch).await.unwrap();
     let mut told = String::new();
 
@@ -80,6 +84,9 @@ async fn no_token_is_in_any_history_log_or_answer() {
     let log = std::fs::read_to_string(world.log()).unwrap();
     assert!(log.len() > 1_000, "the log was written");
     told += &log;
+    let traces = collector.as_sent();
+    assert!(traces.len() > 10_000, "spans were exported");
+    told += &String::from_utf8_lossy(&traces);
 
     let mut secrets = world.sim.issued_tokens();
     assert!(

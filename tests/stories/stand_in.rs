@@ -56,6 +56,8 @@ pub(crate) struct Shelf {
     pub(crate) vanished: Option<&'static str>,
     /// Its list of tools has another page behind every one.
     pub(crate) endless_list: bool,
+    /// The `traceparent` of each call of a tool: in `_meta`, and in the headers.
+    pub(crate) carried: Vec<[Option<String>; 2]>,
     /// Calls of a tool that get such a body in place of an answer, one each.
     pub(crate) bodies: Vec<(&'static str, Lie)>,
 }
@@ -176,8 +178,13 @@ impl ServerHandler for StandIn {
     async fn call_tool(
         &self,
         request: CallToolRequestParams,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
+        let header = context.extensions.get::<axum::http::request::Parts>();
+        let header = header.and_then(|parts| parts.headers.get("traceparent"));
+        let header = header.map(|value| value.to_str().unwrap().to_owned());
+        let carried = context.meta.get_traceparent().map(str::to_owned);
+        self.shelf().carried.push([carried, header]);
         let arguments = Value::Object(request.arguments.unwrap_or_default());
         let answer = self.answer(&request.name, &arguments).unwrap_or_else(
             |error| json!({"error": error, "tool": request.name, "arguments": arguments}),

@@ -102,34 +102,6 @@ impl Ends {
         None
     }
 
-    /// What proposes an end, as the workflow said it: by now its payloads may be encrypted.
-    async fn opened(
-        &self,
-        completion: &WorkflowActivationCompletion,
-    ) -> Option<WorkflowActivationCompletion> {
-        let Some(workflow_activation_completion::Status::Successful(done)) = &completion.status
-        else {
-            return None;
-        };
-        let is_end = |command: &&WorkflowCommand| command.variant.as_ref().is_some_and(is_an_end);
-        let command = done.commands.iter().find(is_end)?.clone();
-        let done = Success {
-            commands: vec![command],
-            ..Success::default()
-        };
-        let mut end = WorkflowActivationCompletion {
-            run_id: completion.run_id.clone(),
-            status: Some(workflow_activation_completion::Status::Successful(done)),
-            ..WorkflowActivationCompletion::default()
-        };
-        let context = SerializationContextData::Workflow(WorkflowSerializationContext::new());
-        let opened = decode_payloads(&mut end, self.converter.codec(), &context).await;
-        if let Err(error) = opened {
-            tracing::warn!(%error, "an end is counted without what it tells");
-        }
-        Some(end)
-    }
-
     fn propose(&self, completion: &WorkflowActivationCompletion) {
         let Some(workflow_activation_completion::Status::Successful(done)) = &completion.status
         else {
@@ -226,14 +198,41 @@ impl WorkerInterceptor for Ends {
     }
 
     async fn on_workflow_activation_completion(&self, completion: &WorkflowActivationCompletion) {
-        if let Some(end) = self.opened(completion).await {
+        if let Some(end) = opened(completion, &self.converter).await {
             self.propose(&end);
         }
     }
 }
 
+/// What proposes an end, as the workflow said it: by now its payloads may be encrypted.
+pub(crate) async fn opened(
+    completion: &WorkflowActivationCompletion,
+    converter: &DataConverter,
+) -> Option<WorkflowActivationCompletion> {
+    let Some(workflow_activation_completion::Status::Successful(done)) = &completion.status else {
+        return None;
+    };
+    let is_end = |command: &&WorkflowCommand| command.variant.as_ref().is_some_and(is_an_end);
+    let command = done.commands.iter().find(is_end)?.clone();
+    let done = Success {
+        commands: vec![command],
+        ..Success::default()
+    };
+    let mut end = WorkflowActivationCompletion {
+        run_id: completion.run_id.clone(),
+        status: Some(workflow_activation_completion::Status::Successful(done)),
+        ..WorkflowActivationCompletion::default()
+    };
+    let context = SerializationContextData::Workflow(WorkflowSerializationContext::new());
+    let opened = decode_payloads(&mut end, converter.codec(), &context).await;
+    if let Err(error) = opened {
+        tracing::warn!(%error, "an end is known without what it tells");
+    }
+    Some(end)
+}
+
 /// Whether the engine took the end of a run that leaves the cache for this reason.
-fn is_taken(reason: EvictionReason) -> bool {
+pub(crate) fn is_taken(reason: EvictionReason) -> bool {
     match reason {
         EvictionReason::WorkflowExecutionEnding
         // It had to go anyway.

@@ -23,7 +23,12 @@ use temporalio_common::telemetry::{
 };
 
 use self::instruments::Instruments;
-pub(crate) use self::{attempts::Attempts, backlog::count_backlog, ends::Ends};
+pub(crate) use self::{
+    attempts::Attempts,
+    backlog::count_backlog,
+    ends::{Ends, is_taken, opened},
+    outcome::{End, How},
+};
 use crate::{
     gate::{CircuitState, Group},
     model::{Ask, Reply},

@@ -29,8 +29,8 @@ pub(super) const INCOMPLETE: &str = "incomplete";
 
 /// An end that was proposed.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct End {
-    pub(super) how: How,
+pub(crate) struct End {
+    pub(crate) how: How,
     /// The time that it took, where the workflow says so: over all its runs.
     seconds: Option<f64>,
     /// It is kept by a dead letter.
@@ -38,7 +38,7 @@ pub(super) struct End {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum How {
+pub(crate) enum How {
     Success { method: &'static str },
     Failure { error: &'static str },
     Cancelled,
@@ -68,7 +68,7 @@ pub(super) fn is_an_end(command: &Command) -> bool {
 
 impl End {
     /// The end that a command of such a workflow proposes; none if the workflow goes on.
-    pub(super) fn of(command: &Command, workflow_type: &str) -> Option<Self> {
+    pub(crate) fn of(command: &Command, workflow_type: &str) -> Option<Self> {
         let (how, told) = match command {
             Command::CompleteWorkflowExecution(completed) => {
                 let told = Told::of(completed.result.as_ref());

@@ -19,7 +19,9 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use schemars::JsonSchema;
 use secrecy::SecretString;
+use segue_spans::{attribute, failed};
 use serde::Serialize;
+use tracing::{Instrument, Span};
 
 use self::client::Endpoint;
 pub use self::talk::{Ask, Message, Reply, ToolCall, ToolSpec, Usage};
@@ -182,6 +184,37 @@ impl Model {
                 format!("no model is configured: {missing} is not set"),
             ));
         };
-        endpoint.ask(ask, told).await
+        let span = self.span();
+        let reply = endpoint.ask(ask, told).instrument(span.clone()).await;
+        match &reply {
+            Ok(reply) => {
+                let tokens = [
+                    ("gen_ai.usage.input_tokens", reply.usage.prompt_tokens),
+                    ("gen_ai.usage.output_tokens", reply.usage.completion_tokens),
+                ];
+                for (name, tokens) in tokens {
+                    attribute(&span, name, i64::try_from(tokens).unwrap_or(i64::MAX));
+                }
+            }
+            Err(error) => failed(&span, error.code.as_str()),
+        }
+        reply
+    }
+
+    /// The span of a question. The model is not told of the trace.
+    fn span(&self) -> Span {
+        let standing = self.standing();
+        let name = standing.name.unwrap_or_default();
+        let span = tracing::info_span!(
+            "model",
+            otel.name = format!("chat {name}"),
+            otel.kind = "client",
+        );
+        attribute(&span, "gen_ai.operation.name", "chat");
+        attribute(&span, "gen_ai.request.model", name);
+        if let Some(host) = standing.endpoint {
+            attribute(&span, "server.address", host);
+        }
+        span
     }
 }

@@ -1,6 +1,6 @@
 //! One live connection to an upstream MCP server.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, fmt, time::Duration};
 
 use rmcp::{
     RoleClient, ServiceError, ServiceExt,
@@ -10,22 +10,23 @@ use rmcp::{
         ServerResult, Tool,
     },
     service::RunningService,
-    transport::{
-        DynamicTransportError, StreamableHttpClientTransport,
-        streamable_http_client::StreamableHttpClientTransportConfig,
-    },
+    transport::DynamicTransportError,
 };
+use secrecy::{ExposeSecret, SecretString};
+use segue_spans::{failed, mcp};
 use serde_json::{Map, Value};
 use tokio::{process::Command, time::timeout};
+use tracing::Instrument;
 
 use super::{
     UpstreamError,
     bound::{LARGEST_MESSAGE, Overrun},
     child::ChildServer,
+    http,
     profile::Profile,
     text::clean,
 };
-use crate::error::ErrorCode;
+use crate::{error::ErrorCode, traces::LOG_ALONE};
 
 /// Time for the server to start, to answer `initialize` and to list its tools. A Python server
 /// with cold caches was seen to take 5 s.
@@ -37,17 +38,19 @@ const MOST_TOOL_PAGES: usize = 50;
 
 /// Secrets of ours that an upstream server has no use for; it gets the rest of the environment,
 /// because that is where its own credentials are.
-const KEPT_FROM_UPSTREAM: [&str; 6] = [
+const KEPT_FROM_UPSTREAM: [&str; 8] = [
     "OPENAI_API_KEY",
     "SEGUE_WEBHOOK_SECRET",
     "SEGUE_WEBHOOK_URL",
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
     "TEMPORAL_API_KEY",
     "TEMPORAL_TLS_CLIENT_KEY_DATA",
     "TEMPORAL_TLS_CLIENT_KEY_PATH",
 ];
 
 /// Where the upstream server is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub enum Endpoint {
     /// A program that speaks MCP over its stdin and stdout.
     Command {
@@ -56,10 +59,17 @@ pub enum Endpoint {
         /// Its arguments.
         args: Vec<String>,
         /// Variables that it gets beside the inherited ones.
-        env: Vec<(String, String)>,
+        env: Vec<(String, SecretString)>,
     },
     /// A Streamable HTTP endpoint.
-    Url(String),
+    Url(SecretString),
+}
+
+/// As its label: arguments and URLs may hold secrets.
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.label())
+    }
 }
 
 impl Endpoint {
@@ -71,12 +81,13 @@ impl Endpoint {
         let text = text.trim();
         if text.starts_with("http://") || text.starts_with("https://") {
             return match url::Url::parse(text) {
-                Ok(_) => Ok(Self::Url(text.to_owned())),
-                Err(error) => Err(format!("{text:?} is not a URL: {error}")),
+                Ok(_) => Ok(Self::Url(text.into())),
+                // Without the text, which may hold a secret.
+                Err(error) => Err(format!("this is not a URL: {error}")),
             };
         }
         let mut words = shlex::split(text)
-            .ok_or_else(|| format!("{text:?} is not a command line: a quote is not closed"))?
+            .ok_or("this is not a command line: a quote is not closed")?
             .into_iter();
         let program = words
             .next()
@@ -97,7 +108,7 @@ impl Endpoint {
                 format!("`{} spotify`", file_name(program))
             }
             Self::Command { program, .. } => format!("`{}`", file_name(program)),
-            Self::Url(url) => match url::Url::parse(url) {
+            Self::Url(url) => match url::Url::parse(url.expose_secret()) {
                 Ok(url) => url.origin().ascii_serialization(),
                 Err(_) => "the upstream".to_owned(),
             },
@@ -128,10 +139,12 @@ impl Connection {
             let service = match endpoint {
                 Endpoint::Command { program, args, env } => {
                     let mut command = Command::new(program);
-                    command.args(args).envs(env.iter().cloned());
+                    command.args(args);
                     for secret in KEPT_FROM_UPSTREAM {
                         command.env_remove(secret);
                     }
+                    let env = env.iter();
+                    command.envs(env.map(|(name, value)| (name, value.expose_secret())));
                     let lines = overrun.insert(Overrun::default()).clone();
                     let process = ChildServer::spawn(command, lines).map_err(|error| {
                         UpstreamError::unavailable(format!("{label} does not start: {error}"))
@@ -139,10 +152,9 @@ impl Connection {
                     client_info().serve(process).await
                 }
                 Endpoint::Url(url) => {
-                    let config = StreamableHttpClientTransportConfig::with_uri(url.clone())
-                        .max_json_response_size(LARGEST_MESSAGE)
-                        .max_sse_event_size(LARGEST_MESSAGE);
-                    let transport = StreamableHttpClientTransport::from_config(config);
+                    let transport = http::transport(url.expose_secret()).map_err(|_| {
+                        UpstreamError::unavailable(format!("there is no TLS to reach {label} by"))
+                    })?;
                     client_info().serve(transport).await
                 }
             }
@@ -164,7 +176,10 @@ impl Connection {
                 profile,
             })
         };
-        timeout(START_TIMEOUT, opening).await.unwrap_or_else(|_| {
+        // It outlives the call for which it is opened, and serves others: what happens in it belongs to none.
+        let own = tracing::info_span!(target: LOG_ALONE, parent: None, "connection");
+        let opening = timeout(START_TIMEOUT, opening).instrument(own);
+        opening.await.unwrap_or_else(|_| {
             Err(UpstreamError::unavailable(format!(
                 "{label} did not answer within {} s of its start",
                 START_TIMEOUT.as_secs()
@@ -211,15 +226,25 @@ impl Connection {
         arguments: Map<String, Value>,
         limit: Duration,
     ) -> Result<CallToolResult, UpstreamError> {
-        let params = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
-        match timeout(limit, self.wire.service.call_tool(params)).await {
-            Ok(Ok(result)) => Ok(result),
-            Ok(Err(error)) => Err(self.wire.in_our_words(label, tool, error)),
-            Err(_) => Err(UpstreamError::unavailable(format!(
+        let span = mcp::calling(tool, self.wire.overrun.is_none());
+        let mut params = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
+        mcp::carry(&span, &mut params.meta);
+        let call = timeout(limit, self.wire.service.call_tool(params)).instrument(span.clone());
+        let error = match call.await {
+            Ok(Ok(result)) => {
+                if result.is_error == Some(true) {
+                    failed(&span, "tool_error");
+                }
+                return Ok(result);
+            }
+            Ok(Err(error)) => self.wire.in_our_words(label, tool, error),
+            Err(_) => UpstreamError::unavailable(format!(
                 "{label} did not answer {tool} within {} s",
                 limit.as_secs()
-            ))),
-        }
+            )),
+        };
+        failed(&span, error.code.as_str());
+        Err(error)
     }
 }
 
@@ -336,17 +361,16 @@ mod tests {
 
     #[test]
     fn an_endpoint_is_a_command_line_or_a_url() {
-        assert_eq!(
-            Endpoint::parse("uvx 'my server' --flag"),
-            Ok(Endpoint::Command {
-                program: "uvx".into(),
-                args: vec!["my server".into(), "--flag".into()],
-                env: vec![]
-            })
-        );
-        assert_eq!(
-            Endpoint::parse("https://mcp.example/mcp"),
-            Ok(Endpoint::Url("https://mcp.example/mcp".into()))
+        let Ok(Endpoint::Command { program, args, env }) =
+            Endpoint::parse("uvx 'my server' --flag")
+        else {
+            panic!("a command line");
+        };
+        assert_eq!((&*program, args.len(), env.len()), ("uvx", 2, 0));
+        assert_eq!(args, ["my server", "--flag"]);
+        let url = Endpoint::parse("https://mcp.example/mcp");
+        assert!(
+            matches!(url, Ok(Endpoint::Url(url)) if url.expose_secret() == "https://mcp.example/mcp")
         );
         for wrong in ["", "''", "uvx 'open", "http://"] {
             assert!(Endpoint::parse(wrong).is_err(), "{wrong:?}");
@@ -363,10 +387,9 @@ mod tests {
             ("/usr/bin/env TOKEN=abc server --key abc", "`env`"),
             ("/opt/segue spotify", "`segue spotify`"),
         ] {
-            assert_eq!(
-                Endpoint::parse(given).map(|e| e.label()),
-                Ok(label.to_owned())
-            );
+            let endpoint = Endpoint::parse(given).expect("an endpoint");
+            assert_eq!(endpoint.label(), label);
+            assert_eq!(format!("{endpoint:?}"), label);
         }
     }
 }

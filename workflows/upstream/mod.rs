@@ -13,6 +13,7 @@ mod child;
 mod connection;
 mod error;
 mod gated;
+mod http;
 mod profile;
 #[cfg(test)]
 mod properties;
