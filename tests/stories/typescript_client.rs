@@ -77,7 +77,10 @@ async fn the_inspector_lists_and_calls_the_tools() {
     let inspector = inspector().await;
     let server = HttpServer::start(&world.launch(), &[]).await.unwrap();
     let mcp = format!("{}/mcp", server.url());
-    for target in [vec![PROGRAM, "serve"], vec![mcp.as_str(), "--transport", "http"]] {
+    for target in [
+        vec![PROGRAM, "serve"],
+        vec![mcp.as_str(), "--transport", "http"],
+    ] {
         let asked = async |more: &[&str]| {
             let arguments = [&[inspector.as_str(), "--cli"], target.as_slice(), more].concat();
             let told = run(&mut node(&world, &arguments).await).await;
@@ -88,6 +91,9 @@ async fn the_inspector_lists_and_calls_the_tools() {
         assert!(tools.len() > 20 && tools.iter().any(|tool| tool["name"] == "sync_track"));
         let call = ["--method", "tools/call", "--tool-name", "list_syncs"];
         let called = asked(&call).await;
-        assert!(called["structuredContent"]["syncs"].is_array(), "{called:#}");
+        assert!(
+            called["structuredContent"]["syncs"].is_array(),
+            "{called:#}"
+        );
     }
 }
