@@ -15,9 +15,6 @@ use crate::installed::Entry;
 /// The scheme of links that make Cursor install a server.
 const CURSOR: &str = "cursor://anysphere.cursor-deeplink/mcp/install";
 
-/// Commands of other programs, which `containers.rs` looks at.
-const OF_OTHERS: [&str; 1] = ["docker"];
-
 /// A guide as it stands in `docs/install`: its name and its text.
 pub(crate) fn guides() -> Vec<(String, String)> {
     let files = std::fs::read_dir(repository().join("docs/install")).unwrap();
@@ -177,7 +174,17 @@ fn in_command(words: &[&str]) -> Vec<Step> {
             vec![Step::Send(remote, data.expect("what to send"))]
         }
         ["code", "--add-mcp", json] => parsed(json),
-        [program, ..] if OF_OTHERS.contains(program) => vec![Step::Elsewhere],
+        [
+            "docker",
+            "compose",
+            "run",
+            "--rm",
+            "--no-deps",
+            "segue",
+            arguments @ ..,
+        ] => in_command(&[&["segue"], arguments].concat()),
+        ["docker", "compose", "exec", "segue", command @ ..] => in_command(command),
+        ["docker", "compose", "build" | "up", ..] => vec![Step::Elsewhere],
         _ => panic!("{words:?} is a command that nobody tries"),
     }
 }
