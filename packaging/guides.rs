@@ -131,8 +131,6 @@ impl Values {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a failed test should panic")]
-
     use super::*;
 
     /// `UPDATE_GUIDES=1 cargo test --package segue-packaging guides` writes them anew.

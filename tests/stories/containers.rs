@@ -81,7 +81,7 @@ fn strings(value: &Value) -> Vec<&str> {
 
 fn is_pinned(image: &str) -> bool {
     let tag = image.rsplit_once(':').map_or("", |(_, tag)| tag);
-    tag.bytes().filter(|byte| *byte == b'.').count() >= 1 && tag.contains(char::is_numeric)
+    tag.contains('.') && tag.contains(char::is_numeric)
 }
 
 #[tokio::test]
