@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use segue::client::{HttpServer, Launch};
-use tokio::process::Command;
+use tokio::{process::Command, sync::Mutex};
 
 use crate::support::{CLOCKS, NEVER_OPENS, PROGRAM, World, engine_cache};
 
@@ -35,6 +35,9 @@ async fn python() -> PathBuf {
 /// A virtual environment with what this file pins. It is made once for each pin: the folder is named
 /// after what is in it, and only a finished one is ready.
 pub(crate) async fn python_with(requirements: &str) -> PathBuf {
+    // Stories run at the same time, and one of them makes it for all.
+    static MAKING: Mutex<()> = Mutex::const_new(());
+    let _alone = MAKING.lock().await;
     let pins = std::fs::read_to_string(requirements).unwrap();
     let pin = pins
         .lines()
