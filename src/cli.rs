@@ -169,7 +169,7 @@ pub struct Settings {
     /// The scope that a token must have [default: none]
     #[arg(long, global = true, value_name = "SCOPE")]
     pub oauth_scope: Option<String>,
-    /// Calls over HTTP that one user may make in a minute [default: 3000]
+    /// Calls over HTTP that one user may make in a minute [default: 12000]
     #[arg(long, global = true, value_name = "CALLS")]
     pub user_calls_per_minute: Option<u32>,
     /// Calls over HTTP that one user may have open at once [default: 256]

@@ -27,8 +27,9 @@ use self::{
 };
 use crate::{config::Config, home::Home};
 
-/// Calls that one user may make in a minute when nobody says: 50 a second, far beyond any assistant.
-pub const DEFAULT_CALLS_PER_MINUTE: u32 = 3_000;
+/// Calls that one user may make in a minute when nobody says: 200 a second, far beyond any assistant, also one that
+/// polls for many syncs at once.
+pub const DEFAULT_CALLS_PER_MINUTE: u32 = 12_000;
 /// Calls that one user may have open at once when nobody says.
 pub const DEFAULT_CALLS_AT_ONCE: u32 = 256;
 /// The most calls that either limit may allow.

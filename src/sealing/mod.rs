@@ -47,7 +47,10 @@ impl Sealing {
     ///
     /// A key is made for the managed engine if there is none. For an external one it must be there: each
     /// of several machines would make its own.
-    pub(crate) fn converter(&self, home: &Home, kind: EngineKind) -> anyhow::Result<DataConverter> {
+    ///
+    /// # Errors
+    /// The keys cannot be read or made.
+    pub fn converter(&self, home: &Home, kind: EngineKind) -> anyhow::Result<DataConverter> {
         let encrypts = self.encrypts(kind);
         let file = self.keys(home);
         let keys = match (encrypts, kind) {

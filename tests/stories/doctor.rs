@@ -230,6 +230,19 @@ async fn what_others_may_read_or_change_is_told_with_the_command() {
         .status();
     assert!(done.await.unwrap().success());
     Found::of(&launch).await.and_nothing_else(&[]);
+
+    // Without its key there is no engine; without the tokens nobody can call over HTTP.
+    let (keys, tokens) = (home.join("payload-keys.json"), home.join("tokens.json"));
+    std::fs::write(&tokens, r#"{"tokens": []}"#).unwrap();
+    for (file, part) in [(&keys, "encryption"), (&tokens, "access")] {
+        mode(file, 0o644);
+        let found = Found::of(&launch).await;
+        let mend = format!("chmod 600 {}", file.display());
+        found.has("permissions", "broken", "others may read", &mend);
+        let name = file.file_name().unwrap().to_str().unwrap();
+        found.has(part, "broken", name, "");
+        mode(file, 0o600);
+    }
 }
 
 #[tokio::test]
