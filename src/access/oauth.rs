@@ -170,11 +170,7 @@ impl OAuth {
         {
             return Err(Reason::Scope);
         }
-        // The time was judged above; one beyond what can be written never comes.
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "a float beyond the range becomes its end"
-        )]
+        // The time was judged above; of one beyond what can be written the cast makes the last there is.
         let seconds = (claims.exp as i64).saturating_add(LEEWAY.cast_signed());
         let until = Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX);
         Ok((user_id(&claims.iss, &claims.sub), until))

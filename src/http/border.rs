@@ -142,7 +142,7 @@ impl Border {
     async fn enter(&self, request: Request, next: Next) -> Response {
         let admitted = match self.door.admit(request.uri(), request.headers()).await {
             Ok(admitted) => admitted,
-            Err(refused) => return refused,
+            Err(refused) => return refused.response().map(Body::from),
         };
         let mut request = match self.read(request).await {
             Ok(request) => request,

@@ -7,7 +7,7 @@ use axum::{
 };
 use futures::{FutureExt, StreamExt, future::Shared, stream};
 
-use crate::access::{Access, Admitted};
+use crate::access::{Access, Admitted, Refusal};
 
 /// The view for browsers: it has nothing of anybody's in it, and asks for a token by itself.
 const VIEW: &str = "/";
@@ -27,13 +27,12 @@ impl Door {
         Self { access }
     }
 
-    /// Lets a request in, before its body is read; nobody is asked for at an open page. Whom it refuses is
-    /// given the answer.
+    /// Lets a request in, before its body is read; nobody is asked for at an open page.
     pub(super) async fn admit(
         &self,
         uri: &Uri,
         headers: &HeaderMap,
-    ) -> Result<Option<Admitted>, Response> {
+    ) -> Result<Option<Admitted>, Refusal> {
         let path = uri.path();
         let is_open = |open: &&str| {
             let rest = path.strip_prefix(*open);
@@ -42,10 +41,7 @@ impl Door {
         if path == VIEW || OPEN.iter().any(is_open) {
             return Ok(None);
         }
-        match self.access.admit(headers).await {
-            Ok(admitted) => Ok(Some(admitted)),
-            Err(refusal) => Err(refusal.response().map(Body::from)),
-        }
+        self.access.admit(headers).await.map(Some)
     }
 }
 
