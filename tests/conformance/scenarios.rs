@@ -7,7 +7,7 @@
     reason = "what the suite left out, shown with --nocapture"
 )]
 
-#[path = "../npm.rs"]
+#[path = "../npm/mod.rs"]
 mod npm;
 mod proxy;
 mod suite;

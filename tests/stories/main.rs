@@ -12,7 +12,7 @@ mod guide_steps;
 mod installed;
 mod issuer;
 mod metrics_load;
-#[path = "../npm.rs"]
+#[path = "../npm/mod.rs"]
 mod npm;
 mod prometheus;
 mod prometheus_page;
