@@ -8,7 +8,7 @@ use std::{
 
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use rmcp::model::{CallToolRequestParams, RequestMetaObject, RequestParamsMeta};
-use segue::client::Server;
+use segue::client::{HttpServer, Server};
 use serde_json::{Value, json};
 
 use crate::{
@@ -291,6 +291,38 @@ async fn a_call_without_a_trace_begins_one_and_an_unsampled_one_leaves_none() {
     let roots: Vec<&Span> = spans.iter().filter(|span| span.parent.is_empty()).collect();
     assert_eq!(roots.len(), 1, "{roots:#?}");
     assert_eq!(roots[0].name, "tools/call sync_track");
+}
+
+#[tokio::test]
+async fn over_http_the_headers_may_name_the_trace() {
+    let (world, receiver) = (World::new().await, Receiver::start().await);
+    let launch = receiver.of(world.launch());
+    let server = HttpServer::start(&launch, &[]).await.unwrap();
+    let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {
+        "name": "sync_track",
+        "arguments": song(CLOCKS, world.empty()),
+        "_meta": {
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientCapabilities": {},
+        },
+    }});
+    let asked = reqwest::Client::new()
+        .post(format!("{}/mcp", server.url()))
+        .header("accept", "application/json, text/event-stream")
+        .header("mcp-protocol-version", "2026-07-28")
+        .header("mcp-method", "tools/call")
+        .header("mcp-name", "sync_track")
+        .header("traceparent", format!("00-{TRACE}-{CLIENT}-01"))
+        .json(&call);
+    let answer = asked.send().await.unwrap().error_for_status().unwrap();
+    assert!(answer.text().await.unwrap().contains("sync-"));
+    let spans = trace_of(&receiver, "MusicSync").await;
+    let tree = tree(&spans);
+    assert_eq!(parents(&tree, "tools/call sync_track"), ["client"]);
+    let call = named(&spans, "tools/call sync_track")[0];
+    assert_eq!(call.attributes["network.transport"], "tcp");
+    assert_eq!(call.attributes["mcp.protocol.version"], "2026-07-28");
+    server.kill().await.unwrap();
 }
 
 #[tokio::test]
