@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use segue::client::{Launch, Server};
+use segue::client::{Conversation, Launch, Server};
 use segue_spotify::sim::catalog::Track;
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Makes a schedule that does not run by itself while a story is told, and gives its id.
-pub(crate) async fn schedule(server: &Server, what: Value) -> String {
+pub(crate) async fn schedule(server: &Conversation, what: Value) -> String {
     let mut call = json!({"name": "A schedule", "cron": "@yearly"});
     for (field, value) in what.as_object().expect("fields") {
         call[field] = value.clone();

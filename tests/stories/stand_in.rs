@@ -180,7 +180,7 @@ impl ServerHandler for StandIn {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let header = context.extensions.get::<axum::http::request::Parts>();
+        let header = context.extensions.get::<http::request::Parts>();
         let header = header.and_then(|parts| parts.headers.get("traceparent"));
         let header = header.map(|value| value.to_str().unwrap().to_owned());
         let carried = context.meta.get_traceparent().map(str::to_owned);
