@@ -99,10 +99,13 @@ impl World {
 
     /// How its servers are started. They log what they do, for the failed test to show.
     pub(crate) fn launch(&self) -> Launch {
-        Launch::new(PROGRAM, self.home.path(), &engine_cache(), self.sim.ready())
+        let launch = Launch::new(PROGRAM, self.home.path(), &engine_cache(), self.sim.ready())
             .with("SEGUE_LOG", "info")
-            .with("SEGUE_ENCRYPT_PAYLOADS", self.sealed.to_string())
-            .logging_to(self.log())
+            .logging_to(self.log());
+        match self.sealed {
+            true => launch,
+            false => launch.with("SEGUE_ENCRYPT_PAYLOADS", "false"),
+        }
     }
 
     pub(crate) fn log(&self) -> PathBuf {
