@@ -71,14 +71,20 @@ pub(crate) async fn ask(
         return questions(std::slice::from_ref(review), None)
             .map_or(Asked::Nothing, Asked::Required);
     }
-    let Some(question) = question(review) else {
+    // A session's answers come by themselves, and behind a balancer to a process that may have asked about
+    // something else: each says what it is about.
+    let about = format!("{}:", review.review_id);
+    let Some(question) = question(review, &about) else {
         return Asked::Nothing;
     };
     let asked = context
         .peer
         .create_elicitation_with_timeout(question, Some(time))
         .await;
-    match asked.ok().and_then(|result| answer(&result, review)) {
+    match asked
+        .ok()
+        .and_then(|result| answer(&result, review, &about))
+    {
         Some(answer) => Asked::Answer(answer),
         None => Asked::Nothing,
     }
@@ -97,7 +103,7 @@ pub(crate) fn questions(
 /// be asked about.
 pub(crate) fn requests(reviews: &[ReviewView]) -> Option<InputRequests> {
     let asked = reviews.iter().filter_map(|review| {
-        let question = ElicitRequest::new(question(review)?);
+        let question = ElicitRequest::new(question(review, "")?);
         Some((
             review.review_id.clone(),
             InputRequest::Elicitation(question),
@@ -111,14 +117,16 @@ pub(crate) fn requests(reviews: &[ReviewView]) -> Option<InputRequests> {
 pub(crate) fn answer_of(responses: &InputResponses, review: &ReviewView) -> Option<ReviewAnswer> {
     let response = responses.get(&review.review_id)?;
     let result: ElicitResult = serde_json::from_value(response.clone()).ok()?;
-    answer(&result, review)
+    // It has come under the id of the review.
+    answer(&result, review, "")
 }
 
-fn answer(result: &ElicitResult, review: &ReviewView) -> Option<ReviewAnswer> {
+fn answer(result: &ElicitResult, review: &ReviewView, about: &str) -> Option<ReviewAnswer> {
     if result.action != ElicitationAction::Accept {
         return None;
     }
-    review_match::parse(choice(result)?, review).ok()
+    let choice = choice(result)?.strip_prefix(about)?;
+    review_match::parse(choice, review).ok()
 }
 
 /// What was filled in for the one field of the form.
@@ -126,14 +134,15 @@ pub(crate) fn choice(result: &ElicitResult) -> Option<&str> {
     result.content.as_ref()?.get(CHOICE)?.as_str()
 }
 
-fn question(review: &ReviewView) -> Option<ElicitRequestParams> {
+/// The form, each of whose values begins with what it is about.
+fn question(review: &ReviewView, about: &str) -> Option<ElicitRequestParams> {
     let mut values: Vec<String> = review
         .candidates
         .iter()
-        .map(|candidate| candidate.track.spotify_track_id.clone())
+        .map(|candidate| format!("{about}{}", candidate.track.spotify_track_id))
         .collect();
     let mut titles: Vec<String> = review.candidates.iter().map(title).collect();
-    values.push(review_match::NONE.to_owned());
+    values.push(format!("{about}{}", review_match::NONE));
     titles.push("None of these".to_owned());
     let choice = EnumSchema::builder(values)
         .enum_titles(titles)

@@ -1,9 +1,14 @@
 //! What a tool answers when it cannot do what it was asked: a result that the assistant can act
 //! on. JSON-RPC errors are for faults of the protocol alone.
 
-use rmcp::{ErrorData, handler::server::tool::IntoCallToolResult, model::CallToolResponse};
+use rmcp::{
+    ErrorData,
+    handler::server::tool::IntoCallToolResult,
+    model::{CallToolResponse, JsonObject},
+};
 use segue_workflows::upstream::clean;
 use serde::Serialize;
+use serde_json::json;
 
 use crate::answer;
 
@@ -175,10 +180,48 @@ impl ToolError {
         )
     }
 
+    /// A user has this many calls open, and makes another.
+    pub(crate) fn too_many_calls(most: usize) -> Self {
+        Self::new(
+            "too_many_calls",
+            format!("{most} calls of yours are open."),
+            "Wait until some have their answer; do not wait for syncs by many calls at a time.",
+        )
+    }
+
     /// The answer is not there yet.
     pub fn not_yet(message: impl Into<String>) -> Self {
         Self::new("not_yet", message, "Call the same tool again in a moment.")
     }
+}
+
+/// The schema of what a tool answers, or fails with: its structured content is the one or the other, and
+/// clients that check it take an error for a fault of the server unless the schema knows it.
+pub(crate) fn or_error(mut schema: JsonObject) -> JsonObject {
+    let error = json!({
+        "type": "object",
+        "description": "In place of everything else if the call was refused or failed (isError).",
+        "required": ["code", "message", "next_step"],
+        "properties": {
+            "code": {"type": "string", "description": "A stable name for this kind of error."},
+            "message": {"type": "string", "description": "What happened, in one sentence."},
+            "next_step": {"type": "string", "description": "What to do next."},
+            "field": {"type": "string", "description": "The argument that was wrong, if one was."},
+            "sync_id": {"type": "string", "description": "The sync in question, if there is one."},
+        },
+    });
+    let properties = schema
+        .entry("properties")
+        .or_insert_with(|| json!({}))
+        .as_object_mut();
+    if let Some(properties) = properties {
+        properties.insert("error".to_owned(), error);
+    }
+    if let Some(required) = schema.remove("required") {
+        let either = json!([{"required": required}, {"required": ["error"]}]);
+        schema.insert("anyOf".to_owned(), either);
+    }
+    schema
 }
 
 #[derive(Serialize)]

@@ -89,10 +89,11 @@ use rmcp::{
 use segue_spans::mcp;
 use segue_workflows::{
     comparison::Prices, gate::Gate, matching::DEFAULT_THRESHOLD, metrics::CallOutcome,
-    model::ModelStanding, review::ReviewTerms, sync::McpConnection,
+    model::ModelStanding, names, review::ReviewTerms, sync::McpConnection,
 };
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use self::{completions::PlaylistNames, instructions::INSTRUCTIONS, watching::Watching};
 pub use self::{
@@ -108,6 +109,10 @@ async fn cancelled_with(stop: &CancellationToken, ends: &CancellationToken) -> I
     ends.cancel();
     pending().await
 }
+
+/// Calls of tools that a user may have open at a time, over all connections to this process: twice what
+/// the door of the HTTP server lets in, for those that it does not see the end of.
+const MOST_CALLS: usize = 512;
 
 /// What the configuration says of the tools.
 #[derive(Debug, Clone, PartialEq)]
@@ -158,6 +163,8 @@ pub struct Segue {
     log: log_messages::Asked,
     playlist_names: PlaylistNames,
     watching: Watching,
+    /// Places of calls, for whatever transport.
+    calls: Arc<Semaphore>,
     /// Cancelled when this process ends: streams then come to theirs.
     stop: CancellationToken,
     /// Shared: over HTTP each call has a server of its own.
@@ -178,6 +185,7 @@ impl Segue {
             log: log_messages::Asked::default(),
             playlist_names: PlaylistNames::default(),
             watching: Watching::default(),
+            calls: Arc::new(Semaphore::new(MOST_CALLS)),
             stop: CancellationToken::new(),
             router: Arc::new(Self::router()),
         }
@@ -188,8 +196,9 @@ impl Segue {
     pub fn acting_for(&self, user_id: impl Into<String>) -> Self {
         Self {
             user_id: user_id.into(),
-            // So that nobody uses up what others may watch.
+            // So that nobody uses up what others may watch, or call.
             watching: Watching::default(),
+            calls: Arc::new(Semaphore::new(MOST_CALLS)),
             ..self.clone()
         }
     }
@@ -210,7 +219,7 @@ impl Segue {
 
     /// Every tool there is.
     pub fn router() -> ToolRouter<Self> {
-        Self::sync_track_router()
+        let mut router = Self::sync_track_router()
             + Self::sync_playlist_router()
             + Self::preview_sync_router()
             + Self::get_sync_progress_router()
@@ -231,7 +240,15 @@ impl Segue {
             + Self::run_schedule_now_router()
             + Self::delete_schedule_router()
             + Self::get_health_router()
-            + Self::reset_circuit_router()
+            + Self::reset_circuit_router();
+        for tool in router.map.values_mut() {
+            let schema = tool.attr.output_schema.take();
+            tool.attr.output_schema = schema.map(|schema| {
+                let schema = Arc::unwrap_or_clone(schema);
+                Arc::new(error::or_error(schema))
+            });
+        }
+        router
     }
 
     /// Every prompt there is.
@@ -449,7 +466,13 @@ impl ServerHandler for Segue {
         // Who waits for a sync is told where it stands before this process ends.
         context.ct = context.ct.child_token();
         let ends = context.ct.clone();
-        let answering = self.answer(request, context).instrument(span.clone());
+        let answering = async {
+            match self.calls.try_acquire() {
+                Ok(_place) => self.answer(request, context).await,
+                Err(_) => ToolError::too_many_calls(MOST_CALLS).into_call_tool_result(),
+            }
+        };
+        let answering = answering.instrument(span.clone());
         let answer = tokio::select! {
             answer = answering => answer,
             never = cancelled_with(&self.stop, &ends) => match never {},
@@ -484,7 +507,12 @@ impl ServerHandler for Segue {
         request: GetTaskParams,
         context: RequestContext<RoleServer>,
     ) -> Result<GetTaskResult, ErrorData> {
-        let told = self.tasks(&context).await?.get(&request.task_id).await?;
+        let span = self.serving_task("tasks/get", &request.task_id, &context);
+        let told = async {
+            let tasks = self.tasks(&context).await?;
+            Ok::<_, ErrorData>(tasks.get(&request.task_id).await?)
+        };
+        let told = told.instrument(span).await?;
         let stands = sync_tasks::stands(told.task.status());
         self.gate.metrics().task_told(stands);
         Ok(told)
@@ -495,10 +523,13 @@ impl ServerHandler for Segue {
         request: UpdateTaskParams,
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        let tasks = self.tasks(&context).await?;
-        Ok(tasks
-            .update(&request.task_id, request.input_responses)
-            .await?)
+        let span = self.serving_task("tasks/update", &request.task_id, &context);
+        let updated = async {
+            let tasks = self.tasks(&context).await?;
+            let responses = request.input_responses;
+            Ok::<_, ErrorData>(tasks.update(&request.task_id, responses).await?)
+        };
+        updated.instrument(span).await
     }
 
     async fn cancel_task(
@@ -506,12 +537,31 @@ impl ServerHandler for Segue {
         request: CancelTaskParams,
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        let tasks = self.tasks(&context).await?;
-        Ok(tasks.cancel(&request.task_id).await?)
+        let span = self.serving_task("tasks/cancel", &request.task_id, &context);
+        let cancelled = async {
+            let tasks = self.tasks(&context).await?;
+            Ok::<_, ErrorData>(tasks.cancel(&request.task_id).await?)
+        };
+        cancelled.instrument(span).await
     }
 }
 
 impl Segue {
+    /// The span of a request about a task, and whose it is.
+    fn serving_task(
+        &self,
+        method: &'static str,
+        task_id: &str,
+        context: &RequestContext<RoleServer>,
+    ) -> Span {
+        let span = mcp::serving(method, None, context);
+        span.record("user", self.user_id());
+        if names::is_sync_id(task_id) {
+            span.record("sync_id", task_id);
+        }
+        span
+    }
+
     async fn answer(
         &self,
         request: CallToolRequestParams,

@@ -180,11 +180,12 @@ impl Access {
 
 impl Admitted {
     /// Waits until the call must not stay open: its token was revoked or has ended. For answers that are
-    /// streams; one that was let in without a token stays open for ever.
+    /// streams; one that was let in without a token stays open until tokens are asked for.
     pub async fn ended(&self) {
         loop {
             let over = match &self.ticket {
-                Ticket::None => return std::future::pending().await,
+                // Tokens may be asked for by now.
+                Ticket::None => self.access.is_required(),
                 Ticket::Token(id) => !self.access.0.tokens.is_good(id),
                 Ticket::OAuth(until) => *until <= Timestamp::now(),
             };

@@ -114,6 +114,9 @@ struct Claims {
     scope: Value,
     #[serde(default)]
     scp: Value,
+    /// What ID tokens have, and access tokens have not.
+    #[serde(default, alias = "at_hash", alias = "c_hash")]
+    nonce: Option<Value>,
 }
 
 /// Whether a claim has this scope: as one text with spaces, as RFC 9068 has it, or as a list, as some
@@ -160,7 +163,9 @@ impl OAuth {
             .map_err(refused)?
             .claims;
         // As one text: an issuer in a list may be one of several.
-        if claims.iss != self.settings.issuer || !(1..=LONGEST_SUBJECT).contains(&claims.sub.len())
+        if claims.nonce.is_some()
+            || claims.iss != self.settings.issuer
+            || !(1..=LONGEST_SUBJECT).contains(&claims.sub.len())
         {
             return Err(Reason::Invalid);
         }

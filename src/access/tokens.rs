@@ -181,6 +181,7 @@ struct Seen {
     stamp: Option<Stamp>,
     tokens: Vec<Kept>,
     in_use: bool,
+    unreadable: bool,
 }
 
 /// By what a file is told from the one that was there before: it is never changed, but replaced.
@@ -201,6 +202,7 @@ impl Tokens {
             looked: Some(Instant::now()),
             stamp,
             in_use: contents.is_some(),
+            unreadable: false,
             tokens: contents.unwrap_or_default().tokens,
         };
         Ok(Self {
@@ -243,10 +245,12 @@ impl Tokens {
     fn look(&self, seen: &mut Seen) {
         let stamp = stamp(&self.file.path);
         seen.looked = Some(Instant::now());
-        if stamp == seen.stamp {
+        if stamp == seen.stamp && !seen.unreadable {
             return;
         }
         seen.stamp = stamp;
+        // What is wrong may be mended without a change of the file itself, such as by chmod.
+        let told = std::mem::take(&mut seen.unreadable);
         match self.file.contents() {
             Ok(contents) => {
                 seen.in_use |= contents.is_some();
@@ -254,7 +258,10 @@ impl Tokens {
             }
             // Which token is still good cannot be known, so none is.
             Err(error) => {
-                tracing::error!("no token is taken until this is mended: {error:#}");
+                if !told {
+                    tracing::error!("no token is taken until this is mended: {error:#}");
+                }
+                seen.unreadable = true;
                 seen.in_use = true;
                 seen.tokens.clear();
             }

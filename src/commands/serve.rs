@@ -43,6 +43,7 @@ fn parts(
     import_folders: Vec<PathBuf>,
     metrics: Metrics,
     stop: &CancellationToken,
+    told: impl FnOnce(watch::Receiver<EngineState>) -> watch::Receiver<EngineState>,
 ) -> anyhow::Result<Parts> {
     let (state, engine) = watch::channel(EngineState::Starting(
         "the managed engine is being started".to_owned(),
@@ -53,7 +54,7 @@ fn parts(
         ..config.tool_settings()
     };
     let server = Segue::new(
-        Engine::new(engine.clone()),
+        Engine::new(told(engine.clone())),
         gate.clone(),
         config.user.clone(),
         settings,
@@ -76,7 +77,13 @@ async fn over_stdio(config: &Config, home: &Home, stop: &CancellationToken) -> a
         gate,
         state,
         ..
-    } = parts(config, config.import_folders.clone(), metrics.clone(), stop)?;
+    } = parts(
+        config,
+        config.import_folders.clone(),
+        metrics.clone(),
+        stop,
+        |engine| engine,
+    )?;
 
     // Open calls are still answered when the client has closed stdin; nobody listens any more.
     let gone = stop.child_token();
@@ -117,6 +124,28 @@ async fn over_stdio(config: &Config, home: &Home, stop: &CancellationToken) -> a
     Ok(())
 }
 
+/// The engine as users are told of it who do not run it: why it fails names paths and addresses, which are
+/// for the log.
+fn without_reasons(mut engine: watch::Receiver<EngineState>) -> watch::Receiver<EngineState> {
+    let (told, heard) = watch::channel(engine.borrow().clone());
+    tokio::spawn(async move {
+        loop {
+            let state = match engine.borrow_and_update().clone() {
+                EngineState::Failed(_) => EngineState::Failed(
+                    "The engine is not there; whoever runs this server finds the reason in its log."
+                        .to_owned(),
+                ),
+                state => state,
+            };
+            // Nobody may listen any more, and nothing more may come.
+            if told.send(state).is_err() || engine.changed().await.is_err() {
+                return;
+            }
+        }
+    });
+    heard
+}
+
 async fn over_http(
     config: &Config,
     home: &Home,
@@ -130,7 +159,11 @@ async fn over_http(
         .with_context(|| format!("{address} cannot be listened at; choose another with --http"))?;
     let (page, metrics) = metrics::start_with_page(config, stop).await?;
     // Whoever comes over a network names no files of this machine.
-    let parts = parts(config, Vec::new(), metrics.clone(), stop)?;
+    let told = |engine| match access.is_required() {
+        true => without_reasons(engine),
+        false => engine,
+    };
+    let parts = parts(config, Vec::new(), metrics.clone(), stop, told)?;
     let site = Site {
         server: parts.server,
         access,

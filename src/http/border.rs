@@ -2,8 +2,9 @@
 //! and of a size that is bearable.
 
 use std::{
+    collections::HashMap,
     net::{IpAddr, SocketAddr},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -25,7 +26,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde_json::json;
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 use url::Url;
 
 use super::door::{self, Door};
@@ -36,9 +40,13 @@ const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 const LONGEST_BODY: usize = 24 * 1024 * 1024;
 /// Bytes of a body that needs no place among the large ones.
 const SMALL_BODY: u64 = 256 * 1024;
-/// Large bodies that are held in memory at a time; more wait.
+/// Large bodies that are held in memory at a time, from their first byte until the call is answered.
 const MOST_LARGE: usize = 8;
-/// Time for a client to send a body, and to wait for its place.
+/// Those of one user.
+const MOST_LARGE_OF_ONE: usize = 2;
+/// Time to wait for such a place.
+const PLACE: Duration = Duration::from_secs(45);
+/// Time for a client to send a body.
 const BODY: Duration = Duration::from_secs(30);
 /// How long a browser may remember what it may send, in seconds.
 const REMEMBERED: HeaderValue = HeaderValue::from_static("600");
@@ -90,7 +98,11 @@ pub(super) struct Border {
     names: Arc<Names>,
     door: Door,
     large: Arc<Semaphore>,
+    users: Arc<Mutex<HashMap<String, Arc<Semaphore>>>>,
 }
+
+/// A large body's place among its user's, and among all.
+type Place = (OwnedSemaphorePermit, OwnedSemaphorePermit);
 
 impl Border {
     /// The border of a server that listens at this address. Until others are named, it is called by the
@@ -108,6 +120,7 @@ impl Border {
             names: Arc::new(names),
             door,
             large: Arc::new(Semaphore::new(MOST_LARGE)),
+            users: Arc::default(),
         }
     }
 
@@ -144,39 +157,66 @@ impl Border {
             Ok(admitted) => admitted,
             Err(refused) => return refused.response().map(Body::from),
         };
-        let mut request = match self.read(request).await {
-            Ok(request) => request,
-            Err(refused) => return refused.into_response(),
-        };
         let Some(admitted) = admitted else {
-            return next.run(request).await;
+            // Nothing of a stranger's is held in memory.
+            return next.run(request.map(|_| Body::empty())).await;
         };
         let user_id = admitted.user_id.clone();
+        let (mut request, place) = match self.read(request, &user_id).await {
+            Ok(read) => read,
+            Err(refused) => return refused.into_response(),
+        };
         request.extensions_mut().insert(Caller { user_id });
-        door::hold(next.run(request).await, admitted)
+        let response = next.run(request).await;
+        drop(place);
+        door::hold(response, admitted)
     }
 
-    /// The request with its body in memory.
-    async fn read(&self, request: Request) -> Result<Request, Refused> {
+    /// The request with its body in memory, and the place that it takes there.
+    async fn read(
+        &self,
+        request: Request,
+        user_id: &str,
+    ) -> Result<(Request, Option<Place>), Refused> {
         let (parts, body) = request.into_parts();
         let length = parts.headers.get(CONTENT_LENGTH);
         let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
         if length.is_some_and(|length| length > LONGEST_BODY as u64) {
             return Err(Refused::TooLarge);
         }
-        let read = async {
-            let nothing = matches!(parts.method, Method::GET | Method::DELETE);
-            let _place = match length {
-                Some(0..=SMALL_BODY) => None,
-                None if nothing => None,
-                _ => self.large.acquire().await.ok(),
-            };
-            to_bytes(body, LONGEST_BODY).await
+        // Neither has anything to say.
+        if matches!(parts.method, Method::GET | Method::DELETE) {
+            return Ok((Request::from_parts(parts, Body::empty()), None));
+        }
+        let place = match length {
+            Some(0..=SMALL_BODY) => None,
+            _ => Some(self.place(user_id).await?),
         };
-        match timeout(BODY, read).await {
-            Ok(Ok(body)) => Ok(Request::from_parts(parts, Body::from(body))),
+        match timeout(BODY, to_bytes(body, LONGEST_BODY)).await {
+            Ok(Ok(body)) => Ok((Request::from_parts(parts, Body::from(body)), place)),
             Ok(Err(_)) => Err(Refused::TooLarge),
             Err(_) => Err(Refused::TooSlow),
+        }
+    }
+
+    /// A place for a large body: first among the user's own, so that nobody keeps the others waiting.
+    async fn place(&self, user_id: &str) -> Result<Place, Refused> {
+        let theirs = {
+            let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+            users.retain(|_, places| Arc::strong_count(places) > 1);
+            let places = users.entry(user_id.to_owned());
+            places
+                .or_insert_with(|| Arc::new(Semaphore::new(MOST_LARGE_OF_ONE)))
+                .clone()
+        };
+        let wait = async {
+            let theirs = theirs.acquire_owned().await.ok()?;
+            let among_all = self.large.clone().acquire_owned().await.ok()?;
+            Some((theirs, among_all))
+        };
+        match timeout(PLACE, wait).await {
+            Ok(Some(place)) => Ok(place),
+            _ => Err(Refused::TooMany),
         }
     }
 }
@@ -202,6 +242,7 @@ enum Refused {
     Host,
     Origin,
     TooLarge,
+    TooMany,
     TooSlow,
 }
 
@@ -224,6 +265,10 @@ impl IntoResponse for Refused {
             Self::TooLarge => (
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "The request is larger than 24 MiB. Split a long export.",
+            ),
+            Self::TooMany => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Too many large requests are being read. Send it again in a moment.",
             ),
             Self::TooSlow => (
                 StatusCode::REQUEST_TIMEOUT,

@@ -76,7 +76,7 @@ pub(crate) async fn serve(
     let border = Border::new(site.names, address.ip(), Door::new(site.access));
     let router = Router::new()
         .route("/mcp", get(mcp).post(mcp).delete(mcp))
-        .route("/sse", get(open_sse))
+        .route(streams::SSE, get(open_sse))
         .route("/messages", post(take_message))
         .with_state(users)
         .merge(pages::router(pages))

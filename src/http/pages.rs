@@ -30,7 +30,11 @@ pub(super) fn router(pages: Pages) -> Router {
         .route("/metrics", get(metrics))
         .route("/healthz", get(health))
         .route("/.well-known/oauth-protected-resource", get(resource))
-        .route("/.well-known/oauth-protected-resource/mcp", get(resource))
+        // Behind it stands the path at which a proxy has put us.
+        .route(
+            "/.well-known/oauth-protected-resource/{*path}",
+            get(resource),
+        )
         .with_state(pages)
 }
 

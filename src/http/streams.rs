@@ -17,6 +17,11 @@ use tokio_util::sync::CancellationToken;
 /// Time for calls that are under way when the process is told to stop. The worker has a little longer.
 pub(super) const LAST_CALLS: Duration = Duration::from_millis(3_500);
 
+/// The path of a stream over HTTP+SSE.
+pub(super) const SSE: &str = "/sse";
+/// The header by which a client takes up a stream that was cut off.
+const LAST_EVENT: &str = "last-event-id";
+
 /// What the client reads at the end: a comment, which is part of no event.
 const REASON: Bytes = Bytes::from_static(b": segue is shutting down; connect again\n\n");
 
@@ -52,8 +57,11 @@ impl Ending {
 
 /// Puts an end to streams of events.
 pub(super) async fn end(State(ending): State<Ending>, request: Request, next: Next) -> Response {
+    // The answers of calls come by a stream of their own where the client speaks HTTP+SSE, and where it takes
+    // up one that was cut off.
+    let has_answers = request.uri().path() == SSE || request.headers().contains_key(LAST_EVENT);
     let ends = match *request.method() {
-        Method::GET => ending.listening,
+        Method::GET if !has_answers => ending.listening,
         _ => ending.calls,
     };
     let response = next.run(request).await;

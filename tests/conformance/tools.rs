@@ -19,8 +19,15 @@ use crate::{
     jobs::{self, Jobs},
 };
 
+/// A tool: its name, what it does, and its arguments, each with its type.
+type Described = (
+    &'static str,
+    &'static str,
+    &'static [(&'static str, &'static str)],
+);
+
 /// Each tool: its name, what it does, and its arguments with their types.
-const TOOLS: [(&str, &str, &[(&str, &str)]); 10] = [
+const TOOLS: [Described; 10] = [
     ("greet", "Greets at once.", &[("name", "string")]),
     (
         "slow_compute",

@@ -15,7 +15,7 @@ use rmcp::{
         CallToolRequestParams, CallToolResponse, ClientCapabilities, ClientConfig, GetTaskParams,
         Implementation, ProtocolVersion,
     },
-    service::{ClientLifecycleMode, ClientServiceExt, RunningService},
+    service::{ClientLifecycleMode, ClientServiceExt, RunningService, ServiceError},
     transport::StreamableHttpClientTransport,
 };
 use segue::client::HttpServer;
@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 use crate::{
     balancer::Balancer,
     batches::{exported, songs, uri_of},
-    support::{PATIENCE, World},
+    support::World,
 };
 
 const PROCESSES: usize = 3;
@@ -32,7 +32,9 @@ const SYNCS: usize = 200;
 /// Clients that sync at the same time.
 const CLIENTS: usize = 8;
 /// Time between two kills.
-const KILL_EVERY: Duration = Duration::from_secs(3);
+const KILL_EVERY: Duration = Duration::from_secs(5);
+/// The end of every wait. A kill costs what ran in the process the time after which the engine misses it.
+const PATIENCE: Duration = Duration::from_secs(600);
 /// Before a client asks again whose request was cut off.
 const AGAIN: Duration = Duration::from_millis(100);
 
@@ -82,6 +84,8 @@ async fn synced(url: &str, call: Value) -> Value {
                     _ => panic!("{told:#}"),
                 }
             }
+            // Every process has to know every task.
+            Err(ServiceError::McpError(error)) => panic!("{id}: {error}"),
             Err(error) => assert!(Instant::now() < end, "{id}: {error}"),
         }
         assert!(Instant::now() < end, "{id} does not end");

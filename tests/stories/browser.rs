@@ -179,6 +179,13 @@ impl Part {
     }
 }
 
+/// What Chromium says of a frame that has been replaced while it was asked.
+const GONE: [&str; 3] = [
+    "Cannot find context",
+    "No frame for given id",
+    "Execution context was destroyed",
+];
+
 /// A page. What is asked of it is asked of the frame in it, where there is one.
 pub(crate) struct Page {
     wire: Arc<Wire>,
@@ -221,11 +228,23 @@ impl Page {
 
     /// What this JavaScript comes to in the view, run beside its own and out of its reach.
     pub(crate) async fn ask(&self, script: &str) -> Value {
-        let world = json!({"frameId": self.frame().await, "worldName": "story"});
-        let world = self.call("Page.createIsolatedWorld", world).await;
-        let context = &world["executionContextId"];
-        self.evaluate(json!({"expression": script, "contextId": context}))
-            .await
+        loop {
+            let world = json!({"frameId": self.frame().await, "worldName": "story"});
+            let asked = async {
+                let world = self.try_call("Page.createIsolatedWorld", world).await?;
+                let context = &world["executionContextId"];
+                self.try_evaluate(json!({"expression": script, "contextId": context}))
+                    .await
+            };
+            match asked.await {
+                Ok(value) => return value,
+                // The frame has begun anew meanwhile.
+                Err(error) if GONE.iter().any(|gone| error.contains(gone)) => {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
     }
 
     /// The same in the page around the view, and in its own world.
@@ -233,12 +252,16 @@ impl Page {
         self.evaluate(json!({"expression": script})).await
     }
 
-    async fn evaluate(&self, mut params: Value) -> Value {
+    async fn evaluate(&self, params: Value) -> Value {
+        self.try_evaluate(params).await.unwrap()
+    }
+
+    async fn try_evaluate(&self, mut params: Value) -> Result<Value, String> {
         params["returnByValue"] = json!(true);
         params["awaitPromise"] = json!(true);
-        let answer = self.call("Runtime.evaluate", params).await;
+        let answer = self.try_call("Runtime.evaluate", params).await?;
         assert!(answer["exceptionDetails"].is_null(), "{answer:#}");
-        answer["result"]["value"].clone()
+        Ok(answer["result"]["value"].clone())
     }
 
     /// The text that can be read.

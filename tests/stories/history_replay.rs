@@ -7,8 +7,8 @@ use futures::TryStreamExt;
 use segue::client::Server;
 use segue_workflows::{
     agent_sync::AgentSync, batch_page::BatchPage, batch_sync::BatchSync, call_budget::CallBudget,
-    dead_letter::DeadLetter, music_sync::MusicSync, notice::Notice, place_page::PlacePage,
-    place_track::PlaceTrack, playlist_reading::PlaylistReading,
+    client_session::ClientSession, dead_letter::DeadLetter, music_sync::MusicSync, notice::Notice,
+    place_page::PlacePage, place_track::PlaceTrack, playlist_reading::PlaylistReading,
     remembered_answer::RememberedAnswer, review::Review, scheduled_sync::ScheduledSync,
     simple_agent_sync::SimpleAgentSync, strategy_comparison::StrategyComparison,
     token_budget::TokenBudget,
@@ -51,6 +51,7 @@ fn replayer() -> WorkflowReplayer {
         .and_then(|options| options.register_workflow::<SimpleAgentSync>())
         .and_then(|options| options.register_workflow::<StrategyComparison>())
         .and_then(|options| options.register_workflow::<Notice>())
+        .and_then(|options| options.register_workflow::<ClientSession>())
         .unwrap()
         .build();
     WorkflowReplayer::new(options).unwrap()

@@ -290,7 +290,7 @@ async fn an_address_of_others_needs_authentication_and_one_that_is_taken_is_told
         String::from_utf8(output.stderr).unwrap()
     };
     let told = starts("0.0.0.0:0").await;
-    assert!(told.contains("authentication"), "{told}");
+    assert!(told.contains("segue token create"), "{told}");
     let told = starts(&port).await;
     assert!(told.contains("choose another with --http"), "{told}");
     let told = starts("nowhere").await;

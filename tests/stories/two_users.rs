@@ -38,8 +38,7 @@ struct User {
 }
 
 impl User {
-    async fn of(world: &World, server: &HttpServer, name: &str) -> Self {
-        let token = token(world, name).await;
+    async fn with(token: String, server: &HttpServer) -> Self {
         let client = server.discover(Some(&token)).await.unwrap();
         Self {
             url: server.url().to_owned(),
@@ -279,11 +278,12 @@ fn without_id(playlist: &str) -> Vec<(&'static str, Value)> {
 async fn neither_sees_or_changes_what_is_the_others() {
     let world = World::new().await;
     let launch = world.launch().with("SEGUE_BREAKER_FAILURES", NEVER_OPENS);
-    // Tokens before the server: one that needs none would serve anybody.
-    token(&world, "somebody").await;
+    // Before the server: one that needs no tokens would serve anybody.
+    let tokens = [token(&world, "ada").await, token(&world, "bob").await];
     let server = HttpServer::start(&launch, &[]).await.unwrap();
-    let ada = User::of(&world, &server, "ada").await;
-    let bob = User::of(&world, &server, "bob").await;
+    let [ada, bob] = tokens;
+    let ada = User::with(ada, &server).await;
+    let bob = User::with(bob, &server).await;
     let hers = Hers::made(&world, &ada.client).await;
     let before = hers.standing(&ada.client).await;
     let mut told = Vec::new();
@@ -364,10 +364,17 @@ async fn neither_sees_or_changes_what_is_the_others() {
             assert!(of_hers.contains("error"), "{template}: {of_hers}");
             assert_eq!(of_hers, of_nobody, "{template} {id}");
         }
+        let (_, named) = template.split_once('{').unwrap();
+        let (argument, _) = named.split_once('}').unwrap();
         for letters in ["", "sync-", &hers.song[..9]] {
             let complete = json!({"ref": {"type": "ref/resource", "uri": template},
-                "argument": {"name": "id", "value": letters}});
-            told.push(bob.ask("completion/complete", complete).await.to_string());
+                "argument": {"name": argument, "value": letters}});
+            let completed = bob.ask("completion/complete", complete).await;
+            assert!(
+                completed["result"]["completion"]["values"].is_array(),
+                "{completed}"
+            );
+            told.push(completed.to_string());
         }
     }
     told.push(bob.ask("resources/list", json!({})).await.to_string());
@@ -381,18 +388,43 @@ async fn neither_sees_or_changes_what_is_the_others() {
     let prompts = bob.ask("prompts/list", json!({})).await;
     let prompts = prompts["result"]["prompts"].as_array().unwrap().clone();
     assert!(prompts.len() >= 3, "{prompts:?}");
+    let mut named = 0;
     for prompt in &prompts {
         let arguments = prompt["arguments"].as_array().cloned().unwrap_or_default();
-        let arguments = arguments.iter().map(|argument| {
-            let name = argument["name"].as_str().unwrap();
-            (name.to_owned(), json!("Fresh Start"))
-        });
-        let arguments: serde_json::Map<_, _> = arguments.collect();
-        let get = json!({"name": prompt["name"], "arguments": arguments});
-        let got = bob.ask("prompts/get", get).await;
+        let get = async |sync_id: Option<&str>| {
+            let arguments = arguments.iter().filter_map(|argument| {
+                let name = argument["name"].as_str().unwrap();
+                let value = match name {
+                    "sync_id" => json!(sync_id?),
+                    _ => json!("Fresh Start"),
+                };
+                Some((name.to_owned(), value))
+            });
+            let arguments: serde_json::Map<_, _> = arguments.collect();
+            let get = json!({"name": prompt["name"], "arguments": arguments});
+            bob.ask("prompts/get", get).await
+        };
+        let got = get(None).await;
         assert!(got["result"]["messages"].is_array(), "{got}");
         told.push(got.to_string());
+        if arguments
+            .iter()
+            .any(|argument| argument["name"] == "sync_id")
+        {
+            named += 1;
+            let nobodys = invented(&hers.dead);
+            let of_hers = get(Some(&hers.dead))
+                .await
+                .to_string()
+                .replace(&hers.dead, "ID");
+            let of_nobody = get(Some(&nobodys))
+                .await
+                .to_string()
+                .replace(&nobodys, "ID");
+            assert_eq!(of_hers, of_nobody);
+        }
     }
+    assert!(named > 0, "a prompt names a sync");
 
     for answer in &told {
         for word in hers.ids().into_iter().chain(HER_WORDS) {
@@ -408,10 +440,11 @@ async fn neither_sees_or_changes_what_is_the_others() {
 #[tokio::test]
 async fn a_session_or_a_stream_of_somebody_else_is_not_there() {
     let world = World::new().await;
-    token(&world, "somebody").await;
+    let tokens = [token(&world, "ada").await, token(&world, "bob").await];
     let server = HttpServer::start(&world.launch(), &[]).await.unwrap();
-    let ada = User::of(&world, &server, "ada").await;
-    let bob = User::of(&world, &server, "bob").await;
+    let [ada, bob] = tokens;
+    let ada = User::with(ada, &server).await;
+    let bob = User::with(bob, &server).await;
     // Only an engine that is there keeps a session.
     ada.client.call("list_syncs", json!({})).await.unwrap();
 
@@ -445,6 +478,15 @@ async fn a_session_or_a_stream_of_somebody_else_is_not_there() {
         .header("mcp-session-id", &session);
     end.send().await.unwrap();
     assert_eq!(say(&ada).await.status(), StatusCode::OK);
+    // Nor has he ended it where it is kept: another process goes on with it.
+    let other = HttpServer::start(&world.launch(), &[]).await.unwrap();
+    let elsewhere = User::with(ada.token.clone(), &other).await;
+    elsewhere
+        .client
+        .call("list_syncs", json!({}))
+        .await
+        .unwrap();
+    assert_eq!(say(&elsewhere).await.status(), StatusCode::OK);
 
     let mut stream = ada.request(Method::GET, "/sse").send().await.unwrap();
     let mut first = String::new();

@@ -12,7 +12,7 @@ use crate::{
     app_host::Host,
     batches::{exported, rows, songs, uri_of},
     browser::{Browser, Page},
-    reviews::{batch, reviews_open},
+    reviews::{batch, choose, reviews_open},
     support::{CLOCKS, World, ended, stands, start_batch, until},
 };
 
@@ -84,6 +84,12 @@ fn certain(songs: &[Track]) -> Vec<Value> {
     songs.iter().map(|song| exported((0, song))).collect()
 }
 
+/// Waits until the frame is as high as what is in it. Until then all moves under the mouse, and a click misses.
+async fn at_rest(page: &Page) {
+    let fits = "Math.abs(innerHeight - document.body.getBoundingClientRect().height) < 3";
+    until("the frame fits", async || page.ask(fits).await == true).await;
+}
+
 async fn only_sync(server: &Server) -> String {
     let listed = server.call("list_syncs", json!({})).await.unwrap();
     listed["syncs"][0]["sync_id"].as_str().unwrap().to_owned()
@@ -92,7 +98,7 @@ async fn only_sync(server: &Server) -> String {
 #[tokio::test]
 async fn a_running_batch_is_shown_live_and_its_end_too() {
     let stage = Stage::new().await;
-    stage.slow_down(500).await;
+    stage.slow_down(1_000).await;
     let songs = &songs()[..12];
     let playlist = stage.world.empty();
     let call = json!({"tracks": rows(songs), "playlist": playlist});
@@ -118,7 +124,7 @@ async fn a_running_batch_is_shown_live_and_its_end_too() {
         assert!(told, "{}: {text}", song.name);
     }
     let bar = page.find("progressbar", "12 of 12 songs done").await;
-    assert_eq!(bar.value, json!("12"), "{bar:?}");
+    assert_eq!(bar.value.as_f64(), Some(12.0), "{bar:?}");
     let expected: Vec<String> = songs.iter().map(uri_of).collect();
     assert_eq!(stage.world.in_playlist(playlist), expected);
 
@@ -150,16 +156,21 @@ async fn a_review_is_answered_by_click_and_ends_in_the_playlist() {
     page.resize(860, 1180).await;
     page.picture("progress").await;
 
+    at_rest(&page).await;
     page.click("button", "Take Clocks by Coldplay").await;
     until("the question is gone", async || {
         page.all("heading", "Which one is Clockz").await.is_empty()
     })
     .await;
     reviews_open(&stage.server, &id, 1).await;
+    at_rest(&page).await;
     page.click("button", "None of these for No Surprizes").await;
     page.reads("completed").await;
     page.reads("1 left out, as you said").await;
-    assert!(page.all("heading", "Which one is").await.is_empty());
+    until("no question is left", async || {
+        page.all("heading", "Which one is").await.is_empty()
+    })
+    .await;
 
     let done = ended(&stage.server, &id).await;
     let counts = &done["batch"]["counts"];
@@ -175,9 +186,45 @@ async fn a_review_is_answered_by_click_and_ends_in_the_playlist() {
         "{there:?}"
     );
     // The model learns that the user has acted, and none of what outside texts say.
-    let told = stage.host.heard("ui/update-model-context");
+    let told = || stage.host.heard("ui/update-model-context");
+    until("it is told of both", async || told().len() >= 2).await;
+    let told = told();
     assert_eq!(told.len(), 2, "{told:#?}");
-    assert!(told[0].to_string().contains(&id) && !told[0].to_string().contains("Clock"));
+    for told in told {
+        let told = told.to_string();
+        assert!(told.contains(&id), "{told}");
+        assert!(
+            !told.contains("Clock") && !told.contains("Surpri"),
+            "{told}"
+        );
+    }
+    page.assert_no_fault();
+    stage.server.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_review_that_is_answered_in_the_chat_goes_from_the_view() {
+    let stage = Stage::new().await;
+    let id = with_questions(&stage.world, &stage.server).await;
+    let page = stage.watch(&id).await;
+    for question in ["Which one is Clockz", "Which one is No Surprizes"] {
+        page.find("heading", question).await;
+    }
+    let reviews = reviews_open(&stage.server, &id, 2).await;
+    let clocks = reviews.iter().find(|review| review["title"] == "Clockz");
+    let clocks = clocks.expect("it is asked");
+    choose(&stage.server, clocks, "none").await.unwrap();
+    until("the question is gone", async || {
+        page.all("heading", "Which one is Clockz").await.is_empty()
+    })
+    .await;
+
+    page.find("heading", "Which one is No Surprizes").await;
+    at_rest(&page).await;
+    page.click("button", "None of these for No Surprizes").await;
+    page.reads("completed").await;
+    page.reads("2 left out, as you said").await;
+    assert_eq!(stage.host.calls("review_match"), 1, "by click");
     page.assert_no_fault();
     stage.server.end().await.unwrap();
 }
@@ -232,11 +279,16 @@ async fn a_long_list_is_read_page_by_page() {
     };
     until("its rows are there", async || shown().await == 30).await;
 
+    at_rest(&page).await;
     page.click("button", "Previous page").await;
     page.reads("Page 1 of 2").await;
     until("its rows are there", async || shown().await == 100).await;
-    let focused = page.focused().await.expect("a button");
-    assert_eq!(focused.name, "Next page", "the other one is of no use here");
+    until("the other one is of no use here", async || {
+        let focused = page.focused().await;
+        focused.is_some_and(|button| button.name == "Next page")
+    })
+    .await;
+    at_rest(&page).await;
     page.click("button", "Next page").await;
     until("the others are back", async || shown().await == 30).await;
     page.assert_no_fault();

@@ -86,6 +86,26 @@ async fn a_server_that_ends_is_told_of_with_what_to_do() {
     server.end().await.unwrap();
 }
 
+#[tokio::test]
+async fn who_comes_for_a_sync_that_is_not_there_finds_the_way_to_those_that_are() {
+    let world = World::new().await;
+    let page_server = serve(&world).await;
+    let url = format!("{}/#sync-{:032x}", page_server.url(), 1);
+    let browser = Browser::start().await;
+    let page = browser.open(&url).await;
+    page.reads("There is no sync with the id").await;
+    assert!(!page.text().await.contains("Waiting for a sync"));
+    page.click("button", "All syncs").await;
+    page.reads("Your syncs").await;
+    until("the way back has been gone", async || {
+        let text = page.text().await;
+        !text.contains("All syncs") && !text.contains("There is no sync")
+    })
+    .await;
+    page.assert_no_fault();
+    page_server.end().await.unwrap();
+}
+
 /// Makes a token, as an operator does.
 async fn token(world: &World) -> String {
     let mut command = world.launch().command(&["token", "create"]).unwrap();

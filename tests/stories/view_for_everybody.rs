@@ -68,7 +68,7 @@ async fn by_keyboard_alone() {
 #[tokio::test]
 async fn what_a_screen_reader_is_told() {
     let stage = Stage::new().await;
-    stage.slow_down(300).await;
+    stage.slow_down(1_000).await;
     let call = json!({"tracks": rows(&songs()[..20]), "playlist": stage.world.empty()});
     let page = stage.show("sync_playlist", &call).await;
     page.reads("more searched").await;

@@ -117,7 +117,7 @@ def streams():
 async def main():
     if TRANSPORT == "http-2026":
         async with Client(SEGUE + "/mcp", mode="2026-07-28") as client:
-            chapter("discover", server=client.server_info.name, protocol=client.protocol_version)
+            chapter("connected", protocol=client.protocol_version)
             await story(client)
     else:
         async with streams() as (read, write), ClientSession(read, write) as session:
