@@ -25,6 +25,9 @@ pub const BUDGET_ID: &str = "upstream-budget";
 /// failed before.
 pub const PATIENCE_PATCH: &str = "patience";
 
+/// The patch by which a notice of what is over ends untold, where it was told too late before.
+pub(crate) const OVER_PATCH: &str = "over_untold";
+
 /// The key in a batch's memo under which its [`BatchProgress`](crate::batch::BatchProgress) stands.
 pub const PROGRESS_MEMO: &str = "progress";
 

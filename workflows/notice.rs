@@ -1,23 +1,27 @@
 //! `Notice`: one event, told to the user's webhook.
 //!
-//! 1. Send it, again and again, until the receiver takes it, refuses it for good, or a day is over.
+//! 1. Send it, again and again, until the receiver takes it, refuses it for good, or a day is over; or until what
+//!    it tells of is over.
 //! 2. Of a sign-in that is needed: stay open until it is there. While this is open no other is started.
 //!
 //! Its id is that of the event, so that an event is told once, whoever starts it how often.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
+use temporalio_client::{Client, WorkflowSignalOptions, errors::WorkflowInteractionError};
 use temporalio_common::{RetryPolicy, error::ApplicationFailure};
 use temporalio_macros::{workflow, workflow_methods};
 use temporalio_sdk::{
-    ActivityCloseTimeouts, ActivityOptions, SyncWorkflowContext, WorkflowContext,
-    WorkflowContextView, WorkflowResult, WorkflowTermination,
+    ActivityCloseTimeouts, ActivityOptions, SyncWorkflowContext, WaitConditionOptions,
+    WorkflowCancellationToken, WorkflowContext, WorkflowContextView, WorkflowResult,
+    WorkflowTermination,
 };
 
 use crate::{
     activities::NoticeActivities,
+    names,
     notices::{Answer, Event, What},
     step::{now, rest, shortest_wait},
 };
@@ -55,6 +59,8 @@ enum NotDelivered {
     Refused { status: u16 },
     #[error("the webhook did not take it within a day")]
     GivenUp,
+    #[error("it was over before the webhook took it")]
+    Over,
 }
 
 /// See the module.
@@ -92,15 +98,31 @@ impl Notice {
     async fn deliver(ctx: &WorkflowContext<Self>) -> WorkflowResult<Delivered> {
         let event = ctx.state(|notice| notice.event.clone());
         let token = ctx.cancellation_token();
+        let ends_early = matches!(event.what, What::SignInNeeded { .. })
+            && ctx.patched(names::OVER_PATCH);
+        // Whoever is told now would be misled, and the next outage is to have a notice of its own.
+        let is_in_vain = move |notice: &Self| ends_early && notice.over;
         let mut waits = 0;
         loop {
+            if ctx.state(is_in_vain) {
+                return Err(not_delivered(NotDelivered::Over));
+            }
             let left = Self::left(ctx, PATIENCE);
             if left.is_zero() {
                 return Err(not_delivered(NotDelivered::GivenUp));
             }
             let deliver = NoticeActivities::deliver;
             let answer = ctx.execute_activity(deliver, event.clone(), within(left));
-            match answer.await {
+            // The engine repeats the attempts. One that is left to itself ends with the workflow. A cancellation
+            // is the activity's to tell.
+            let over = WaitConditionOptions::builder()
+                .cancellation_token(WorkflowCancellationToken::new())
+                .build();
+            let answer = temporalio_sdk::workflows::select! {
+                answer = pin!(answer) => answer,
+                _ = pin!(ctx.wait_condition_with_options(is_in_vain, over)) => continue,
+            };
+            match answer {
                 Ok(Answer::Taken { status }) => return Ok(Delivered { status }),
                 Ok(Answer::Refused { status }) => {
                     return Err(not_delivered(NotDelivered::Refused { status }));
@@ -110,7 +132,7 @@ impl Notice {
                     let time = Duration::from_secs(seconds).max(shortest_wait(waits));
                     waits += 1;
                     let why = "the webhook asked to come back later".to_owned();
-                    rest(ctx, time.min(left), why, &token, |_| false).await;
+                    rest(ctx, time.min(left), why, &token, is_in_vain).await;
                 }
                 Err(error) if error.as_cancelled().is_some() => {}
                 Err(_) => return Err(not_delivered(NotDelivered::GivenUp)),
@@ -133,6 +155,29 @@ impl Notice {
         let since = ctx.state(|notice| now(ctx).duration_since(notice.event.time));
         Duration::try_from(time - since).unwrap_or_default()
     }
+}
+
+/// Tells the open notice of this id, if there is one, that what it tells of is over.
+pub(crate) async fn end(client: &Client, id: &str) -> anyhow::Result<()> {
+    let notice = client.get_workflow_handle::<Notice>(id);
+    let over = notice.signal(Notice::over, (), WorkflowSignalOptions::default());
+    match over.await {
+        // There was no outage.
+        Ok(()) | Err(WorkflowInteractionError::NotFound(_)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Ends the outage of this user's sign-in at the upstream that is called so, if there is one.
+///
+/// # Errors
+/// The engine could not be asked.
+pub async fn sign_in_is_there(
+    client: &Client,
+    user_id: &str,
+    upstream: &str,
+) -> anyhow::Result<()> {
+    end(client, &names::sign_in_notice_id(user_id, upstream)).await
 }
 
 fn within(time: Duration) -> ActivityOptions {

@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use segue_spotify::auth::{LoginOptions, REDIRECT_URI_TO_REGISTER, Settings, TokenStore, login};
 
-use segue_workflows::{sync::SyncStatus, waking};
+use segue_workflows::{notice, sync::SyncStatus, waking};
 
 use crate::{cli::LoginArgs, config::Config, engine::Engine, home::Home, output};
 
@@ -50,7 +50,13 @@ async fn go_on_waiting_syncs(config: &Config, home: &Home) -> anyhow::Result<()>
         return Ok(());
     }
     let woken = match Engine::connect(&options, home).await {
-        Ok(engine) => waking::wake(engine.client(), &[SyncStatus::WaitingForSignIn]).await,
+        Ok(engine) => {
+            let (client, upstream) = (engine.client(), config.upstream_label());
+            // Whoever was not told yet need not sign in any more. The first call that takes the sign-in says so as
+            // well.
+            let _ = notice::sign_in_is_there(client, &config.user, &upstream).await;
+            waking::wake(client, &[SyncStatus::WaitingForSignIn]).await
+        }
         Err(error) => Err(error.into()),
     };
     match woken {

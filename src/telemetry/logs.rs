@@ -100,9 +100,10 @@ impl Visit for Text<'_> {
         }
         let space = if self.begun { " " } else { "" };
         self.begun = true;
+        let mut text = Escaped(&mut self.writer);
         self.result = match field.name() {
-            "message" => write!(self.writer, "{space}{value:?}"),
-            name => write!(self.writer, "{space}{name}={value:?}"),
+            "message" => fmt::write(&mut text, format_args!("{space}{value:?}")),
+            name => fmt::write(&mut text, format_args!("{space}{name}={value:?}")),
         };
     }
 
@@ -115,6 +116,22 @@ impl Visit for Text<'_> {
 
     fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
         self.record_debug(field, &format_args!("{value}"));
+    }
+}
+
+/// Text without its control characters: whoever had them logged would write lines of their own, and command the
+/// terminal that shows them.
+struct Escaped<'a, 'writer>(&'a mut Writer<'writer>);
+
+impl fmt::Write for Escaped<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for character in text.chars() {
+            match character.is_control() {
+                true => write!(self.0, "{}", character.escape_default())?,
+                false => self.0.write_char(character)?,
+            }
+        }
+        Ok(())
     }
 }
 
@@ -303,6 +320,22 @@ mod tests {
         assert!(text.contains("sync_id=\"sync-1\""), "{text}");
         assert!(text.contains("it took 3 s reason=\"slow\""), "{text}");
         assert!(!text.contains("otel"), "{text}");
+    }
+
+    #[test]
+    fn what_is_logged_commands_no_terminal_and_forges_no_line() {
+        let said = "é\n\x1b[2J";
+        let error = io::Error::other(said);
+        let error: &(dyn std::error::Error + 'static) = &error;
+        let text = logged("warn", LogFormat::Text, || {
+            tracing::warn!(answer = %said, error, "it said {said}");
+        });
+        assert_eq!(text.lines().count(), 1, "{text:?}");
+        let escaped = r"é\n\u{1b}[2J";
+        for shown in ["it said ", "answer=", "error="] {
+            assert!(text.contains(&format!("{shown}{escaped}")), "{text:?}");
+        }
+        assert!(!text.contains("\x1b[2J"), "{text:?}");
     }
 
     #[test]

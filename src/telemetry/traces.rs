@@ -42,6 +42,8 @@ impl Traces {
             return Ok(None);
         }
         protocol(variable)?;
+        // The SDK fails of an empty one, too.
+        compression(|name| std::env::var(name).ok())?;
         let sampler = sampler(variable)?;
         let sender = Sender::new(patience(variable)?).context("there is no TLS for traces")?;
         let exporter = SpanExporter::builder()
@@ -129,10 +131,26 @@ fn protocol(variable: impl Fn(&str) -> Option<String>) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn compression(variable: impl Fn(&str) -> Option<String>) -> anyhow::Result<()> {
+    let names = [
+        "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION",
+        "OTEL_EXPORTER_OTLP_COMPRESSION",
+    ];
+    for name in names {
+        if let Some(text) = variable(name) {
+            bail!("{name} is {text:?}; Segue does not compress traces: unset it");
+        }
+    }
+    Ok(())
+}
+
 fn patience(variable: impl Fn(&str) -> Option<String>) -> anyhow::Result<Duration> {
-    let name = "OTEL_EXPORTER_OTLP_TIMEOUT";
-    let text = variable("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT").or_else(|| variable(name));
-    let Some(text) = text else {
+    let names = [
+        "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT",
+        "OTEL_EXPORTER_OTLP_TIMEOUT",
+    ];
+    let set = names.into_iter().find_map(|name| Some((name, variable(name)?)));
+    let Some((name, text)) = set else {
         return Ok(Duration::from_millis(PATIENCE_MS));
     };
     match text.parse() {
@@ -208,6 +226,7 @@ mod tests {
             ]))
             .err(),
             protocol(among(&[("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")])).err(),
+            compression(among(&[("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")])).err(),
             patience(among(&[("OTEL_EXPORTER_OTLP_TIMEOUT", "soon")])).err(),
         ];
         for error in wrong {
@@ -220,6 +239,17 @@ mod tests {
             ("OTEL_TRACES_SAMPLER_ARG", "0.1"),
         ];
         assert!(sampler(among(&ratio)).is_ok());
+    }
+
+    #[test]
+    fn the_variable_that_is_named_is_the_one_that_was_read() {
+        let traces = ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "soon");
+        let all = ("OTEL_EXPORTER_OTLP_TIMEOUT", "later");
+        for (set, read) in [(&[all][..], all), (&[all, traces], traces)] {
+            let error = patience(among(set)).expect_err("refused").to_string();
+            let (name, text) = read;
+            assert!(error.starts_with(&format!("{name} is {text:?};")), "{error}");
+        }
     }
 
     #[test]

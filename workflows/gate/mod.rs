@@ -49,6 +49,10 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(8);
 /// How long a call that met a rate limit waits for the others to be told of it.
 const TELLING: Duration = Duration::from_secs(3);
 
+/// How often it is news that a sign-in is still needed: thousands of syncs may wait for it, and each finds out
+/// again and again.
+const STILL_NEEDED: Duration = Duration::from_secs(10 * 60);
+
 /// What a call is for. An upstream may search well while its playlists are broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -141,6 +145,8 @@ pub(crate) enum SignIn {
         at: Endpoint,
         /// What it said.
         error: SyncError,
+        /// When that was news for the last time.
+        news: Instant,
     },
 }
 
@@ -279,12 +285,27 @@ impl Gate {
         self.inner.sign_in.send_if_modified(|known| {
             let learnt = match (&*known, failed) {
                 (SignIn::Unknown, None) => SignIn::Works,
-                (SignIn::Needed { at: first, .. }, None) if *first == at => SignIn::Works,
+                (SignIn::Needed { at: first, .. }, None)
+                    if *first == at || takes_a_sign_in(at) =>
+                {
+                    SignIn::Works
+                }
                 (SignIn::Unknown | SignIn::Works, Some(error))
                     if error.code == ErrorCode::AuthExpired =>
                 {
                     let error = SyncError::new(error.code, error.message.clone());
-                    SignIn::Needed { at, error }
+                    let news = Instant::now();
+                    SignIn::Needed { at, error, news }
+                }
+                // The notice of it may have ended meanwhile, and then there is to be another.
+                (SignIn::Needed { at, error, news }, Some(failed))
+                    if failed.code == ErrorCode::AuthExpired && news.elapsed() >= STILL_NEEDED =>
+                {
+                    SignIn::Needed {
+                        at: *at,
+                        error: error.clone(),
+                        news: Instant::now(),
+                    }
                 }
                 _ => return false,
             };
@@ -389,6 +410,12 @@ impl Drop for Pass {
     }
 }
 
+/// Whether a call of this kind that succeeds shows that there is a sign-in. A search or a public playlist may be had
+/// without one, and an upstream that cannot list says so without a call.
+fn takes_a_sign_in(at: Endpoint) -> bool {
+    !matches!(at, Endpoint::Search | Endpoint::ListItems)
+}
+
 fn shut(group: Group, left: Duration) -> UpstreamError {
     let (code, who) = match group {
         Group::Model => (ErrorCode::ModelUnavailable, "the model's endpoint"),
@@ -469,7 +496,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_sign_in_is_needed_until_the_call_that_missed_it_succeeds() {
+    async fn a_sign_in_is_needed_until_a_call_succeeds_that_takes_one() {
         let gate = gate();
         let needed = UpstreamError::new(ErrorCode::AuthExpired, "revoked");
         let seen = gate.sign_in();
@@ -483,10 +510,46 @@ mod tests {
         assert!(matches!(missed, SignIn::Needed { .. }));
         // Somebody may search without a sign-in.
         gate.learn_of_sign_in(Endpoint::Search, None);
+        gate.learn_of_sign_in(Endpoint::ListItems, None);
         gate.learn_of_sign_in(Endpoint::ListItems, Some(&needed));
         assert_eq!(now(), missed);
         gate.learn_of_sign_in(Endpoint::AddItems, None);
         assert_eq!(now(), SignIn::Works);
+        // The call that missed it may not come again.
+        gate.learn_of_sign_in(Endpoint::RemoveItems, Some(&needed));
+        gate.learn_of_sign_in(Endpoint::ListPlaylists, None);
+        assert_eq!(now(), SignIn::Works);
+        // The call that missed it has taken one.
+        gate.learn_of_sign_in(Endpoint::Search, Some(&needed));
+        gate.learn_of_sign_in(Endpoint::Search, None);
+        assert_eq!(now(), SignIn::Works);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn that_a_sign_in_is_still_needed_is_news_from_time_to_time_however_many_calls_miss_it() {
+        let gate = gate();
+        let needed = UpstreamError::new(ErrorCode::AuthExpired, "revoked");
+        let other = UpstreamError::new(ErrorCode::AuthExpired, "expired");
+        let mut seen = gate.sign_in();
+        gate.learn_of_sign_in(Endpoint::AddItems, Some(&needed));
+        assert!(matches!(&*seen.borrow_and_update(), SignIn::Needed { .. }));
+        let mut news = 0;
+        for _ in 0..60 {
+            tokio::time::advance(Duration::from_secs(60)).await;
+            for _ in 0..100 {
+                gate.learn_of_sign_in(Endpoint::ListItems, Some(&other));
+            }
+            if seen.has_changed().expect("there is a gate") {
+                news += 1;
+                let known = seen.borrow_and_update().clone();
+                let SignIn::Needed { at, error, .. } = known else {
+                    panic!("{known:?}");
+                };
+                // What was said first stays.
+                assert_eq!((at, error.message.as_str()), (Endpoint::AddItems, "revoked"));
+            }
+        }
+        assert_eq!(news, 6, "once in ten minutes");
     }
 
     #[tokio::test(start_paused = true)]

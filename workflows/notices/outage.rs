@@ -4,7 +4,8 @@
 //! could only tell for itself. The worker notes what its calls of the upstream come to ([`SignIn`]), and starts
 //! the one workflow whose id names the account. That stays open as long as the outage lasts, and while it is open
 //! the engine starts no other, whatever process asks for it. A kill in between costs nothing: the sync that met
-//! the outage meets it again.
+//! the outage meets it again. A notice ends after a day at the latest; an outage that has not ended by then is told
+//! again, because the gate says from time to time that the sign-in is still needed.
 
 // None of this runs in a workflow.
 #![expect(clippy::disallowed_methods, reason = "clocks of the worker")]
@@ -13,8 +14,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use temporalio_client::{
-    Client, WorkflowIdConflictPolicy, WorkflowIdReusePolicy, WorkflowSignalOptions,
-    WorkflowStartOptions, errors::WorkflowInteractionError,
+    Client, WorkflowIdConflictPolicy, WorkflowIdReusePolicy, WorkflowStartOptions,
 };
 use temporalio_common::search_attributes::SearchAttributes;
 use tokio_util::sync::CancellationToken;
@@ -24,7 +24,7 @@ use crate::{
     error::SyncError,
     gate::{Gate, SignIn},
     names,
-    notice::{LONGEST_LIFE, Notice},
+    notice::{self, LONGEST_LIFE, Notice},
 };
 
 /// Time before the engine is asked again after it could not be.
@@ -60,7 +60,7 @@ pub(crate) async fn tell_of_sign_in(
             let now = sign_in.borrow_and_update().clone();
             let told = match now {
                 SignIn::Unknown => Ok(()),
-                SignIn::Works => end(client, account).await,
+                SignIn::Works => notice::end(client, &account.id).await,
                 SignIn::Needed { error, .. } => begin(client, account, error).await,
             };
             match told {
@@ -100,14 +100,4 @@ async fn begin(client: &Client, account: &Account, error: SyncError) -> anyhow::
         .build();
     client.start_workflow(Notice::run, event, options).await?;
     Ok(())
-}
-
-async fn end(client: &Client, account: &Account) -> anyhow::Result<()> {
-    let notice = client.get_workflow_handle::<Notice>(&account.id);
-    let over = notice.signal(Notice::over, (), WorkflowSignalOptions::default());
-    match over.await {
-        // There was no outage.
-        Ok(()) | Err(WorkflowInteractionError::NotFound(_)) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
 }
