@@ -98,8 +98,8 @@ impl Notice {
     async fn deliver(ctx: &WorkflowContext<Self>) -> WorkflowResult<Delivered> {
         let event = ctx.state(|notice| notice.event.clone());
         let token = ctx.cancellation_token();
-        let ends_early = matches!(event.what, What::SignInNeeded { .. })
-            && ctx.patched(names::OVER_PATCH);
+        let ends_early =
+            matches!(event.what, What::SignInNeeded { .. }) && ctx.patched(names::OVER_PATCH);
         // Whoever is told now would be misled, and the next outage is to have a notice of its own.
         let is_in_vain = move |notice: &Self| ends_early && notice.over;
         let mut waits = 0;

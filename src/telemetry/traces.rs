@@ -149,7 +149,9 @@ fn patience(variable: impl Fn(&str) -> Option<String>) -> anyhow::Result<Duratio
         "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT",
         "OTEL_EXPORTER_OTLP_TIMEOUT",
     ];
-    let set = names.into_iter().find_map(|name| Some((name, variable(name)?)));
+    let set = names
+        .into_iter()
+        .find_map(|name| Some((name, variable(name)?)));
     let Some((name, text)) = set else {
         return Ok(Duration::from_millis(PATIENCE_MS));
     };
@@ -245,10 +247,13 @@ mod tests {
     fn the_variable_that_is_named_is_the_one_that_was_read() {
         let traces = ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "soon");
         let all = ("OTEL_EXPORTER_OTLP_TIMEOUT", "later");
-        for (set, read) in [(&[all][..], all), (&[all, traces], traces)] {
+        for (set, read) in [(&[all][..], all), (&[all, traces][..], traces)] {
             let error = patience(among(set)).expect_err("refused").to_string();
             let (name, text) = read;
-            assert!(error.starts_with(&format!("{name} is {text:?};")), "{error}");
+            assert!(
+                error.starts_with(&format!("{name} is {text:?};")),
+                "{error}"
+            );
         }
     }
 

@@ -27,6 +27,8 @@ fn terminate(server: &HttpServer) {
 struct Events {
     answer: Response,
     read: String,
+    /// Everything, comments as well.
+    all: String,
 }
 
 impl Events {
@@ -35,8 +37,11 @@ impl Events {
             .get(url)
             .header("accept", "text/event-stream");
         let answer = asked.send().await.unwrap().error_for_status().unwrap();
-        let read = String::new();
-        Self { answer, read }
+        Self {
+            answer,
+            read: String::new(),
+            all: String::new(),
+        }
     }
 
     /// The next event as name and data; nothing at the end.
@@ -58,8 +63,10 @@ impl Events {
             let chunk = timeout(PATIENCE, self.answer.chunk())
                 .await
                 .expect("in time");
-            self.read
-                .push_str(std::str::from_utf8(&chunk.unwrap()?).unwrap());
+            let chunk = chunk.unwrap()?;
+            let chunk = std::str::from_utf8(&chunk).unwrap();
+            self.read.push_str(chunk);
+            self.all.push_str(chunk);
         }
     }
 }
@@ -217,23 +224,54 @@ async fn a_server_that_is_told_to_stop_ends_its_calls_and_says_why_nothing_more_
     let server = serve(&world).await;
     let client = server.discover(None).await.unwrap();
     client.call("list_syncs", json!({})).await.unwrap();
+    // One of the oldest clients has a call under way as well.
     let mut listening = Events::of(format!("{}/sse", server.url())).await;
-    listening.next().await.expect("its address");
+    let (_, path) = listening.next().await.expect("its address");
+    let address = format!("{}{path}", server.url());
+    for message in [
+        hello("2024-11-05"),
+        json!({"jsonrpc": "2.0", "method": "notifications/initialized"}),
+    ] {
+        let posted = reqwest::Client::new()
+            .post(&address)
+            .json(&message)
+            .send()
+            .await;
+        assert_eq!(posted.unwrap().status(), StatusCode::ACCEPTED);
+    }
+    listening.next().await.expect("the server says who it is");
     world
         .fault(json!({"endpoint": "any", "count": 0, "latency_ms": 300}))
         .await;
     let call = json!({"title": CLOCKS.0, "artist": CLOCKS.1, "playlist": world.empty(),
         "wait_seconds": 40});
+    let other = json!({"title": "Kids", "artist": "MGMT", "playlist": world.empty(),
+        "wait_seconds": 40});
     let waiting = tokio::spawn(async move { client.call("sync_track", call).await });
-    world.until_asked("search", 1).await;
+    let message = json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call",
+        "params": {"name": "sync_track", "arguments": other}});
+    let posted = reqwest::Client::new()
+        .post(&address)
+        .json(&message)
+        .send()
+        .await;
+    assert_eq!(posted.unwrap().status(), StatusCode::ACCEPTED);
+    world.until_asked("search", 2).await;
     terminate(&server);
 
     // The call was under way, and has its answer.
     let view = timeout(PATIENCE, waiting).await.unwrap().unwrap();
     assert!(view.unwrap()["sync_id"].is_string());
-    // The stream has its reason.
-    while listening.next().await.is_some() {}
-    assert_eq!(listening.read, "");
+    let mut answers = Vec::new();
+    while let Some((_, data)) = listening.next().await {
+        answers.push(data);
+    }
+    assert!(
+        answers.iter().any(|answer| answer.contains("sync_id")),
+        "{answers:?}"
+    );
+    let reason = ": segue is shutting down; connect again\n\n";
+    assert!(listening.all.ends_with(reason), "{}", listening.all);
     server.ended().await.unwrap();
 
     world.lift_faults().await;
@@ -241,10 +279,11 @@ async fn a_server_that_is_told_to_stop_ends_its_calls_and_says_why_nothing_more_
     let client = next.discover(None).await.unwrap();
     until("the sync goes on with the next", async || {
         let listed = client.call("list_syncs", json!({})).await.unwrap();
-        listed["syncs"][0]["status"] == "completed"
+        let syncs = listed["syncs"].as_array().unwrap();
+        syncs.len() == 2 && syncs.iter().all(|sync| sync["status"] == "completed")
     })
     .await;
-    assert_eq!(world.effective_adds(), 1);
+    assert_eq!(world.effective_adds(), 2);
 }
 
 #[tokio::test]

@@ -18,6 +18,8 @@ use crate::{
 
 /// By when a client that never ends its request is done with.
 const TOO_SLOW: Duration = Duration::from_secs(45);
+/// Less than a body may take to come.
+const AT_ONCE: Duration = Duration::from_secs(15);
 
 /// Runs `segue token` in this world, and gives the token or whatever it says.
 async fn token(world: &World, arguments: &[&str]) -> String {
@@ -378,6 +380,12 @@ async fn what_is_too_large_is_refused_before_it_is_read() {
     let head = usual.split("content-length").next().unwrap().to_owned();
     let huge = format!("{head}content-length: 1099511627776\r\n\r\n{{");
     assert_eq!(server.send(huge).await.status(), 413);
+    // Of a stranger nothing is read, whatever is to come; the page is answered all the same.
+    for body in ["content-length: 5000000", "transfer-encoding: chunked"] {
+        let page = format!("GET /healthz HTTP/1.1\r\nhost: localhost\r\n{body}\r\n\r\n");
+        let answer = timeout(AT_ONCE, server.send(page)).await;
+        assert!(matches!(answer.expect("at once").status(), 200 | 503));
+    }
     // A body that does not say how long it is, and never ends.
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     let head = format!("{head}transfer-encoding: chunked\r\n\r\n");

@@ -84,10 +84,22 @@ fn certain(songs: &[Track]) -> Vec<Value> {
     songs.iter().map(|song| exported((0, song))).collect()
 }
 
-/// Waits until the frame is as high as what is in it. Until then all moves under the mouse, and a click misses.
+/// Waits until the frame is as high as what is in it: before, all moves under the mouse, and a click misses.
+/// It is also enough if nothing has moved for a while.
 async fn at_rest(page: &Page) {
-    let fits = "Math.abs(innerHeight - document.body.getBoundingClientRect().height) < 3";
-    until("the frame fits", async || page.ask(fits).await == true).await;
+    let over = "innerHeight - document.body.getBoundingClientRect().height";
+    until("the view is at rest", async || {
+        let before = page.ask(over).await;
+        if before
+            .as_f64()
+            .is_some_and(|over| (0.0..3.0).contains(&over))
+        {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        page.ask(over).await == before
+    })
+    .await;
 }
 
 async fn only_sync(server: &Server) -> String {

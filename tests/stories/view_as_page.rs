@@ -103,7 +103,7 @@ async fn who_comes_for_a_sync_that_is_not_there_finds_the_way_to_those_that_are(
     })
     .await;
     page.assert_no_fault();
-    page_server.end().await.unwrap();
+    page_server.kill().await.unwrap();
 }
 
 /// Makes a token, as an operator does.

@@ -285,9 +285,7 @@ impl Gate {
         self.inner.sign_in.send_if_modified(|known| {
             let learnt = match (&*known, failed) {
                 (SignIn::Unknown, None) => SignIn::Works,
-                (SignIn::Needed { at: first, .. }, None)
-                    if *first == at || takes_a_sign_in(at) =>
-                {
+                (SignIn::Needed { at: first, .. }, None) if *first == at || takes_a_sign_in(at) => {
                     SignIn::Works
                 }
                 (SignIn::Unknown | SignIn::Works, Some(error))
@@ -542,11 +540,14 @@ mod tests {
             if seen.has_changed().expect("there is a gate") {
                 news += 1;
                 let known = seen.borrow_and_update().clone();
-                let SignIn::Needed { at, error, .. } = known else {
+                let SignIn::Needed { at, error, .. } = &known else {
                     panic!("{known:?}");
                 };
                 // What was said first stays.
-                assert_eq!((at, error.message.as_str()), (Endpoint::AddItems, "revoked"));
+                assert_eq!(
+                    (*at, error.message.as_str()),
+                    (Endpoint::AddItems, "revoked")
+                );
             }
         }
         assert_eq!(news, 6, "once in ten minutes");
