@@ -103,7 +103,7 @@ async fn what_a_screen_reader_is_told() {
         spoken()
             .await
             .as_str()
-            .is_some_and(|told| told.starts_with("completed. Of 20 songs"))
+            .is_some_and(|told| told.starts_with("completed. Of 20 tracks"))
     })
     .await;
     for heading in ["No.", "Your song", "What became of it"] {
