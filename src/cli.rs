@@ -151,7 +151,8 @@ pub struct Settings {
     /// The form of the log
     #[arg(long, global = true, value_enum)]
     pub log_format: Option<LogFormat>,
-    /// Where `segue serve` and `segue worker` serve /metrics: a port, or an address with one [default: nowhere]
+    /// Where `segue serve` and `segue worker` serve /metrics: a port, or an address with one [default:
+    /// nowhere, and with --http at its own address]
     #[arg(long, global = true, value_name = "PORT|ADDRESS")]
     pub metrics: Option<String>,
     /// The OAuth authorization server whose access tokens are taken over HTTP [default: none]

@@ -105,7 +105,7 @@ pub struct Config {
     #[serde(deserialize_with = "listed")]
     pub http_origins: Vec<String>,
     /// Where the page of metrics is served: a port of this machine's own, or an address with one. Unset:
-    /// nothing is counted, and no port is opened.
+    /// an HTTP server has it at its own address, and nobody else counts.
     pub metrics: Option<String>,
     /// The OAuth authorization server whose access tokens are taken over HTTP. Unset: none is.
     pub oauth_issuer: Option<String>,
