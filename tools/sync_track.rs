@@ -23,7 +23,7 @@ use crate::{
     args::{self, Args},
     error::ToolError,
     playlist, rows, sync_tasks,
-    view::SyncView,
+    view::{self, SyncView},
     waiting,
 };
 
@@ -103,19 +103,26 @@ impl Segue {
         sync.agent_connection = self.agents().connection;
         sync.notify = self.notifies();
         let engine = self.engine().ready(&context).await?;
+        let begun = view::about_to_start(&sync_id, &sync);
         start(&engine.client, &sync_id, sync).await?;
         let client = &engine.client;
         let task = sync_tasks::instead_of_answer(self, client, &context, &sync_id, wait).await;
         if let Some(task) = task.map_err(|error| error.after_start_of(&sync_id))? {
             return Ok(Reply::Task(task));
         }
-        waiting::for_a_moment(client, &sync_id, wait).await;
-        let waited = waiting::for_sync_asking(client, &context, self.user_id(), &sync_id, wait)
-            .await
-            .map_err(|error| error.after_start_of(&sync_id))?;
-        let view = match waited.question {
-            Some(question) => return Ok(Reply::Ask(question)),
-            None => waited.view,
+        let quick = waiting::for_a_moment(client, &sync_id, wait).await;
+        let view = match quick.zip(begun) {
+            Some((outcome, begun)) => view::completed(begun, outcome),
+            None => {
+                let user = self.user_id();
+                let waited = waiting::for_sync_asking(client, &context, user, &sync_id, wait)
+                    .await
+                    .map_err(|error| error.after_start_of(&sync_id))?;
+                match waited.question {
+                    Some(question) => return Ok(Reply::Ask(question)),
+                    None => waited.view,
+                }
+            }
         };
         let sentence = match view.is_ended() {
             true => view.message.clone(),

@@ -10,7 +10,7 @@ use segue_workflows::{
     matching::{Match, MatchMethod},
     music_sync::MusicSync,
     names, standing,
-    sync::{FailedSync, Step, SyncOutcome, SyncStatus},
+    sync::{FailedSync, PlaylistRef, Step, SyncInput, SyncOutcome, SyncStatus},
 };
 use serde::Serialize;
 use temporalio_client::WorkflowExecutionStatus as EngineStatus;
@@ -183,6 +183,30 @@ pub(crate) async fn describe(
     }
 }
 
+/// A sync with this input that is about to start, if its playlist has not to be looked up: the engine need not be
+/// asked for what the caller has just said.
+pub(crate) fn about_to_start(sync_id: &str, sync: &SyncInput) -> Option<SyncView> {
+    let PlaylistRef::Id(playlist) = &sync.playlist else {
+        return None;
+    };
+    let view = SyncView {
+        track: Some(names::attribute_value(&sync.track.title)),
+        artist: Some(names::attribute_value(&sync.track.artist)),
+        playlist: playlist.clone(),
+        ..blank(sync_id)
+    };
+    Some(view)
+}
+
+/// The same once it has completed.
+pub(crate) fn completed(view: SyncView, outcome: SyncOutcome) -> SyncView {
+    let view = SyncView {
+        elapsed_seconds: outcome.execution_time_seconds,
+        ..view
+    };
+    with_outcome(view, SyncStatus::Completed, outcome)
+}
+
 fn started(sync_id: &str, described: &WorkflowExecutionDescription) -> SyncView {
     let attributes = described.search_attributes();
     let seconds_since = |from: Option<std::time::SystemTime>| {
@@ -195,17 +219,27 @@ fn started(sync_id: &str, described: &WorkflowExecutionDescription) -> SyncView 
             })
     };
     SyncView {
-        sync_id: sync_id.to_owned(),
-        status: SyncStatus::Running,
-        message: "The sync is about to start.".to_owned(),
         track: attributes.get(&names::TRACK_NAME),
         artist: attributes.get(&names::ARTIST_NAME),
         playlist: attributes.get(&names::PLAYLIST_ID).unwrap_or_default(),
+        elapsed_seconds: seconds_since(described.start_time()),
+        ..blank(sync_id)
+    }
+}
+
+fn blank(sync_id: &str) -> SyncView {
+    SyncView {
+        sync_id: sync_id.to_owned(),
+        status: SyncStatus::Running,
+        message: "The sync is about to start.".to_owned(),
+        track: None,
+        artist: None,
+        playlist: String::new(),
         current_step: None,
         steps_completed: 0,
         steps_total: Step::TOTAL,
         candidates_found: None,
-        elapsed_seconds: seconds_since(described.start_time()),
+        elapsed_seconds: 0.0,
         retry_count: 0,
         waiting_until: None,
         success: None,

@@ -7,7 +7,7 @@ use rmcp::{
     model::{InputRequiredResult, ProgressNotificationParam},
     service::RequestContext,
 };
-use segue_workflows::music_sync::MusicSync;
+use segue_workflows::{music_sync::MusicSync, sync::SyncOutcome};
 use temporalio_client::{Client, WorkflowGetResultOptions};
 use tokio::time::timeout;
 
@@ -136,15 +136,21 @@ pub(crate) struct Waited {
     pub question: Option<InputRequiredResult>,
 }
 
-/// Waits for the end of a sync that has just been started, a moment of the wait that was asked for.
-pub(crate) async fn for_a_moment(client: &Client, sync_id: &str, wait: Duration) {
+/// Waits for the end of a sync that has just been started, a moment of the wait that was asked for, and says what
+/// came of it if it has completed.
+pub(crate) async fn for_a_moment(
+    client: &Client,
+    sync_id: &str,
+    wait: Duration,
+) -> Option<SyncOutcome> {
     let moment = FIRST_LOOK.min(wait);
-    if !moment.is_zero() {
-        let handle = client.get_workflow_handle::<MusicSync>(sync_id);
-        // How it ended is read by the first look.
-        let result = handle.get_result(WorkflowGetResultOptions::default());
-        let _ = timeout(moment, result).await;
+    if moment.is_zero() {
+        return None;
     }
+    let handle = client.get_workflow_handle::<MusicSync>(sync_id);
+    // How it ended otherwise is read by the first look.
+    let result = handle.get_result(WorkflowGetResultOptions::default());
+    timeout(moment, result).await.ok()?.ok()
 }
 
 async fn wait_for(

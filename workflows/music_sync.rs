@@ -413,6 +413,7 @@ impl MusicSync {
         let input = PlaceInput {
             playlist_id,
             track_uri: found.candidate.uri.clone(),
+            at_once: true,
         };
         let id = names::place_track_id(&input.playlist_id, &input.track_uri);
         let details = details_for_placing(&ctx.state(|sync| sync.progress.clone()));

@@ -8,6 +8,9 @@
 //! 2. Add it. An attempt whose answer was lost is looked for before the next one adds.
 //! 3. Verify that it is there.
 //! 4. Cancelled on the way: take out what may have been added, and nothing else.
+//!
+//! The first three are one attempt if nothing is in the way ([`Placing`]). Whatever is, the workflow goes on from
+//! where that attempt came to, step by step: each with attempts, waits and time of its own.
 
 use std::time::Duration;
 
@@ -19,12 +22,21 @@ use temporalio_sdk::{
 };
 
 use crate::{
-    activities::{Activities, Added, Placement},
+    activities::{Activities, Added, Noted, Placement, Placing},
     error::ErrorCode,
     music_sync::MusicSync,
     names,
-    step::{Before, StepFailure, StepPolicy, Steps, run_step},
+    step::{Before, Missed, StepFailure, StepPolicy, Steps, attempt_once, rest, run_step},
     sync::{Step, Wait},
+};
+
+/// Looking, adding and verifying in one attempt: it has the time of a look. It counts as lost when an add does.
+const AT_ONCE: StepPolicy = StepPolicy {
+    attempt: LOOK.attempt,
+    heartbeat: ADD.heartbeat,
+    attempts: 1,
+    first_retry: LOOK.first_retry,
+    longest_retry: LOOK.longest_retry,
 };
 
 /// Looking into the playlist before the add. A playlist of 10,000 has 200 pages, each of which waits
@@ -56,6 +68,9 @@ const VERIFY: StepPolicy = StepPolicy {
     longest_retry: Duration::from_secs(10),
 };
 
+/// What a cancelled sync says that has changed nothing.
+const NOTHING_ADDED: &str = "Nothing had been added.";
+
 /// Undoing: as patient as adding, because what it leaves behind is in the user's playlist.
 const UNDO: StepPolicy = ADD;
 
@@ -66,6 +81,9 @@ pub struct PlaceInput {
     pub playlist_id: String,
     /// Spotify's URI of the track.
     pub track_uri: String,
+    /// Try it in one attempt first. Workflows begun before there was such a thing go step by step.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub at_once: bool,
 }
 
 /// What came of it.
@@ -126,73 +144,31 @@ impl PlaceTrack {
     #[run(name = "PlaceTrack")]
     pub async fn run(ctx: &mut WorkflowContext<Self>) -> WorkflowResult<Placed> {
         let token = ctx.cancellation_token();
-        let place = |look_from: u32| {
-            let input = ctx.state(|workflow| workflow.input.clone());
-            move |before: Before| Placement {
-                playlist_id: input.playlist_id.clone(),
-                track_uri: input.track_uri.clone(),
-                look_from,
-                tried_before: before.tried,
-                waited_before: before.waited,
-            }
-        };
-
-        let before = match run_step(ctx, LOOK, &token, || Activities::look, place(0)).await {
+        let before = match Self::see_what_is_there(ctx, &token).await {
             Ok(before) => before,
-            Err(StepFailure::Cancelled { .. }) => {
-                return Ok(Self::cancelled(ctx, "Nothing had been added.".to_owned()));
-            }
+            Err(StepFailure::Cancelled { .. }) => return Ok(Self::nothing_added(ctx)),
             Err(failed) => return Err(failed.into()),
         };
-        // The look may have ended before it heard of the cancellation.
-        if token.is_cancelled() {
-            return Ok(Self::cancelled(ctx, "Nothing had been added.".to_owned()));
-        }
-        if before.present {
-            return Ok(Placed::AlreadyThere {
-                retries: Self::retries(ctx),
-            });
-        }
-        // An add puts the track behind all that were there.
-        let end = before.total.unwrap_or(0);
-
-        // From here on there may be something to undo: an add that timed out may have happened.
-        let added = async {
-            let added = run_step(ctx, ADD, &token, || Activities::add, place(end)).await?;
-            if added == Added::BySomebodyElse {
-                return Ok(false);
+        let end = match before {
+            // It may have ended before it heard of the cancellation.
+            Placing::AlreadyThere | Placing::Absent { .. } if token.is_cancelled() => {
+                return Ok(Self::nothing_added(ctx));
             }
-            ctx.state_mut(|workflow| workflow.progress.step = Step::Verify);
-            run_step(ctx, VERIFY, &token, || Activities::verify, place(end)).await?;
-            // The last moment at which a cancellation still counts.
-            if token.is_cancelled() {
-                Err(StepFailure::Cancelled { tried: true })
-            } else {
-                Ok(true)
-            }
+            Placing::AlreadyThere => return Ok(Self::already_there(ctx)),
+            Placing::Absent { end }
+            | Placing::Tried { end }
+            | Placing::Added { end }
+            | Placing::Seen { end } => end,
         };
-        match added.await {
+        // From here on there may be something to undo: an add that timed out may have happened.
+        match Self::see_it_added(ctx, &token, before, end).await {
             Ok(true) => Ok(Placed::Added {
                 retries: Self::retries(ctx),
             }),
-            Ok(false) => Ok(Placed::AlreadyThere {
-                retries: Self::retries(ctx),
-            }),
-            Err(StepFailure::Cancelled { tried: false }) => {
-                Ok(Self::cancelled(ctx, "Nothing had been added.".to_owned()))
-            }
+            Ok(false) => Ok(Self::already_there(ctx)),
+            Err(StepFailure::Cancelled { tried: false }) => Ok(Self::nothing_added(ctx)),
             Err(StepFailure::Cancelled { tried: true }) => {
-                ctx.state_mut(|workflow| workflow.progress.step = Step::Undo);
-                // A token of its own, or the undo would be cancelled with the rest.
-                let fresh = WorkflowCancellationToken::new();
-                let undo = run_step(ctx, UNDO, &fresh, || Activities::take_out, place(end)).await;
-                let undone = match undo {
-                    Ok(taken) if taken.was_there => {
-                        "The track it had added was taken out again.".to_owned()
-                    }
-                    Ok(_) => "Nothing had been added.".to_owned(),
-                    Err(failure) => left_behind(&failure),
-                };
+                let undone = Self::undo(ctx, end).await;
                 Ok(Self::cancelled(ctx, undone))
             }
             Err(StepFailure::Failed(mut error)) => {
@@ -221,6 +197,130 @@ impl PlaceTrack {
 }
 
 impl PlaceTrack {
+    /// Looks whether the track is there before it is added. If nothing is in the way it has been added as well.
+    async fn see_what_is_there(
+        ctx: &WorkflowContext<Self>,
+        token: &WorkflowCancellationToken,
+    ) -> Result<Placing, StepFailure> {
+        if ctx.state(|workflow| workflow.input.at_once)
+            && let Some(placing) = Self::all_at_once(ctx, token).await?
+        {
+            return Ok(placing);
+        }
+        let place = |before| Self::placement(ctx, 0, before);
+        let seen = run_step(ctx, LOOK, token, || Activities::look, place).await?;
+        Ok(match seen.present {
+            true => Placing::AlreadyThere,
+            // An add puts the track behind all that were there.
+            false => Placing::Absent {
+                end: seen.total.unwrap_or(0),
+            },
+        })
+    }
+
+    /// One attempt at all of it; none if it has told nothing that could be gone on from.
+    async fn all_at_once(
+        ctx: &WorkflowContext<Self>,
+        token: &WorkflowCancellationToken,
+    ) -> Result<Option<Placing>, StepFailure> {
+        let place = Self::placement(ctx, 0, Before::default());
+        let attempt = attempt_once(ctx, AT_ONCE, token, Activities::place, place);
+        let (known, pause) = match attempt.await {
+            // Their answers, to the add or to the look after it, are asked for again.
+            Ok(unsure @ (Placing::Tried { .. } | Placing::Added { .. })) => (Some(unsure), None),
+            Ok(placing) => return Ok(Some(placing)),
+            Err(Missed::Cancelled) => return Err(StepFailure::Cancelled { tried: false }),
+            Err(Missed::Failed(failed)) if !failed.error.code.is_retryable() => {
+                return Err(StepFailure::Failed(failed.error));
+            }
+            // The look waits it out, and this was no attempt.
+            Err(Missed::Failed(failed)) if failed.is_to_wait() => return Ok(None),
+            Err(Missed::Failed(_)) => (None, Some(LOOK.first_retry)),
+            Err(Missed::Lost(None)) => (None, None),
+            // Time for a request whose answer was lost to arrive.
+            Err(Missed::Lost(Some(Noted { end }))) => {
+                (Some(Placing::Tried { end }), Some(ADD.first_retry))
+            }
+        };
+        ctx.state_mut(|workflow| workflow.count_retries(1));
+        if let Some(pause) = pause {
+            let summary = "before the next attempt".to_owned();
+            rest(ctx, pause, summary, token, |_| false).await;
+        }
+        Ok(known)
+    }
+
+    /// Adds the track, as far as that has not been done, and verifies that it is there; whether it was this
+    /// workflow that added it.
+    async fn see_it_added(
+        ctx: &WorkflowContext<Self>,
+        token: &WorkflowCancellationToken,
+        so_far: Placing,
+        end: u32,
+    ) -> Result<bool, StepFailure> {
+        let tried_before = matches!(so_far, Placing::Tried { .. });
+        let place = |before: Before| {
+            let tried = before.tried || tried_before;
+            Self::placement(ctx, end, Before { tried, ..before })
+        };
+        if tried_before || matches!(so_far, Placing::Absent { .. }) {
+            let added = run_step(ctx, ADD, token, || Activities::add, place).await;
+            let added = added.map_err(|failure| match failure {
+                StepFailure::Cancelled { tried } => StepFailure::Cancelled {
+                    tried: tried || tried_before,
+                },
+                failed => failed,
+            })?;
+            if added == Added::BySomebodyElse {
+                return Ok(false);
+            }
+        }
+        if !matches!(so_far, Placing::Seen { .. }) {
+            ctx.state_mut(|workflow| workflow.progress.step = Step::Verify);
+            run_step(ctx, VERIFY, token, || Activities::verify, place).await?;
+        }
+        // The last moment at which a cancellation still counts.
+        match token.is_cancelled() {
+            true => Err(StepFailure::Cancelled { tried: true }),
+            false => Ok(true),
+        }
+    }
+
+    /// Takes out what may have been added, and says what became of it.
+    async fn undo(ctx: &WorkflowContext<Self>, end: u32) -> String {
+        ctx.state_mut(|workflow| workflow.progress.step = Step::Undo);
+        // A token of its own, or the undo would be cancelled with the rest.
+        let fresh = WorkflowCancellationToken::new();
+        let place = |before| Self::placement(ctx, end, before);
+        match run_step(ctx, UNDO, &fresh, || Activities::take_out, place).await {
+            Ok(taken) if taken.was_there => {
+                "The track it had added was taken out again.".to_owned()
+            }
+            Ok(_) => NOTHING_ADDED.to_owned(),
+            Err(failure) => left_behind(&failure),
+        }
+    }
+
+    fn placement(ctx: &WorkflowContext<Self>, look_from: u32, before: Before) -> Placement {
+        ctx.state(|workflow| Placement {
+            playlist_id: workflow.input.playlist_id.clone(),
+            track_uri: workflow.input.track_uri.clone(),
+            look_from,
+            tried_before: before.tried,
+            waited_before: before.waited,
+        })
+    }
+
+    fn already_there(ctx: &WorkflowContext<Self>) -> Placed {
+        Placed::AlreadyThere {
+            retries: Self::retries(ctx),
+        }
+    }
+
+    fn nothing_added(ctx: &WorkflowContext<Self>) -> Placed {
+        Self::cancelled(ctx, NOTHING_ADDED.to_owned())
+    }
+
     fn retries(ctx: &WorkflowContext<Self>) -> u32 {
         ctx.state(|workflow| workflow.progress.retries)
     }

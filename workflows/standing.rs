@@ -256,7 +256,7 @@ fn step_of(workflow: &DescribeWorkflowExecutionResponse) -> Option<(Step, u32)> 
     let step = match name_of(activity) {
         "find_playlist" => Step::FindPlaylist,
         "search" | "call_mcp_tool" | "call_in_mcp_session" => Step::Search,
-        "look" | "add" => Step::Add,
+        "place" | "look" | "add" => Step::Add,
         "verify" => Step::Verify,
         "take_out" => Step::Undo,
         _ => return None,

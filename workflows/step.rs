@@ -91,7 +91,7 @@ pub(crate) trait Steps: Sized + 'static {
 }
 
 /// What an attempt is told of those before it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Before {
     /// One was made that may have taken effect.
     pub(crate) tried: bool,
@@ -188,6 +188,46 @@ where
             return Err(StepFailure::Cancelled { tried });
         }
     }
+}
+
+/// What became of a single attempt that did not succeed.
+pub(crate) enum Missed<N> {
+    /// The workflow was cancelled, before the attempt could take effect.
+    Cancelled,
+    /// It failed, and told how.
+    Failed(FailedAttempt),
+    /// It was lost with its worker; what it had told the engine by then.
+    Lost(Option<N>),
+}
+
+/// Makes a single attempt, which is not repeated: the workflow has another way to go on.
+pub(crate) async fn attempt_once<W, A, T, N>(
+    ctx: &WorkflowContext<W>,
+    policy: StepPolicy,
+    token: &WorkflowCancellationToken,
+    activity: A,
+    input: A::Input,
+) -> Result<T, Missed<N>>
+where
+    W: Steps,
+    A: ActivityDefinition<Output = Attempted<T>>,
+    T: Serialize + DeserializeOwned + Send + 'static,
+    N: DeserializeOwned + 'static,
+{
+    let options = policy.options(1, token.clone(), None);
+    let failure = match ctx.execute_activity(activity, input, options).await {
+        Ok(done) => return Ok(done.value),
+        Err(failure) => failure,
+    };
+    Err(
+        match (ActivityFailure::from(&failure), failure.as_timeout()) {
+            (ActivityFailure::Cancelled, _) => Missed::Cancelled,
+            (ActivityFailure::Failed(_), Some(lost)) => {
+                Missed::Lost(lost.last_heartbeat_details().ok().flatten())
+            }
+            (ActivityFailure::Failed(failed), None) => Missed::Failed(failed),
+        },
+    )
 }
 
 /// How long a step waits for an upstream that is down, from the first wait on, before it gives up.

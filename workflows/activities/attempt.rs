@@ -18,7 +18,7 @@ use crate::{
 
 /// Time between heartbeats that only say that the attempt is alive. By them it learns as well that it is
 /// cancelled.
-const HEARTBEAT: Duration = Duration::from_secs(1);
+pub(super) const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Time between heartbeats that keep what was done so far, while there is more of it each time: so much is done
 /// again after a kill.
 pub(crate) const KEEPING: Duration = Duration::from_millis(100);
@@ -52,6 +52,19 @@ pub struct FailedAttempt {
     pub lost: bool,
     /// The attempt that failed, from 1.
     pub attempt: u32,
+}
+
+impl FailedAttempt {
+    /// Whether it is for time to mend: such an attempt does not count.
+    pub(crate) fn is_to_wait(&self) -> bool {
+        is_to_wait(self.error.code, self.retry_after_seconds)
+    }
+}
+
+/// Whether an error is for time to mend: a rate limit, a circuit that is open, a sign-in that has ended.
+pub(super) fn is_to_wait(code: ErrorCode, retry_after_seconds: Option<u64>) -> bool {
+    let codes = [ErrorCode::RateLimited, ErrorCode::AuthExpired];
+    retry_after_seconds.is_some() || codes.contains(&code)
 }
 
 /// Runs a call that changes nothing: a cancelled workflow drops it, and a worker that stops hands it
@@ -115,7 +128,16 @@ pub(super) async fn writing<T>(
     ctx: &ActivityContext,
     call: impl Future<Output = Result<T, UpstreamError>>,
 ) -> Result<Attempted<T>, ActivityError> {
-    heartbeating(ctx, (HEARTBEAT, || ()), call).await
+    writing_on(ctx, || (), call).await
+}
+
+/// The same, of a call whose heartbeats carry what the workflow has to know if it is lost.
+pub(super) async fn writing_on<T, D: TemporalSerializable + Clone + PartialEq + 'static>(
+    ctx: &ActivityContext,
+    known: impl Fn() -> D,
+    call: impl Future<Output = Result<T, UpstreamError>>,
+) -> Result<Attempted<T>, ActivityError> {
+    heartbeating(ctx, (HEARTBEAT, known), call).await
 }
 
 /// Waits. An activity may: it is not replayed.

@@ -4,6 +4,7 @@
 //! attempt may be repeated, how often and how soon, is not theirs to say: the policy stands beside
 //! the step in the workflow.
 
+mod at_once;
 mod attempt;
 mod batch;
 mod engine;
@@ -20,8 +21,8 @@ use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::{attempt::KEEPING, mcp::Sessions};
 pub use self::{
+    at_once::{Noted, Placing},
     attempt::{Attempted, FailedAttempt},
     batch::{
         BatchActivities, NewPlaylist, PageAdded, PagePlacement, PageSeen, PlaylistRead, SearchRows,
@@ -33,6 +34,7 @@ pub use self::{
     notice::NoticeActivities,
     schedule::{LettersRetried, ReadFile, ReadSource, ScheduleActivities},
 };
+pub(crate) use self::{attempt::KEEPING, mcp::Sessions};
 use self::{
     attempt::{reading, writing},
     in_flight::InFlight,
@@ -169,6 +171,16 @@ impl Activities {
         ctx: ActivityContext,
     ) -> Result<Attempted<Vec<Playlist>>, ActivityError> {
         reading(&ctx, &self.stopping, self.upstream.playlists()).await
+    }
+
+    /// Looks whether the track is in the playlist, adds it if it is not, and sees it there.
+    #[activity(name = "place")]
+    pub async fn place(
+        self: Arc<Self>,
+        ctx: ActivityContext,
+        place: Placement,
+    ) -> Result<Attempted<Placing>, ActivityError> {
+        self.all_at_once(&ctx, &place).await
     }
 
     /// Looks whether the track is in the playlist.

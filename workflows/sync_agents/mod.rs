@@ -328,6 +328,7 @@ async fn place<W: AgentsAtWork>(
     let input = PlaceInput {
         playlist_id: ctx.state(|sync| sync.work().input.playlist_id.clone()),
         track_uri: candidate.uri,
+        at_once: true,
     };
     let id = names::place_track_id(&input.playlist_id, &input.track_uri);
     let started = start_in_turn(ctx, || PlaceTrack::run, &input, &id, None).await?;
