@@ -225,9 +225,9 @@ impl PlaceTrack {
     ) -> Result<Option<Placing>, StepFailure> {
         let place = Self::placement(ctx, 0, Before::default());
         let attempt = attempt_once(ctx, AT_ONCE, token, Activities::place, place);
-        let (known, pause) = match attempt.await {
+        let known = match attempt.await {
             // Their answers, to the add or to the look after it, are asked for again.
-            Ok(unsure @ (Placing::Tried { .. } | Placing::Added { .. })) => (Some(unsure), None),
+            Ok(unsure @ (Placing::Tried { .. } | Placing::Added { .. })) => Some(unsure),
             Ok(placing) => return Ok(Some(placing)),
             Err(Missed::Cancelled) => return Err(StepFailure::Cancelled { tried: false }),
             Err(Missed::Failed(failed)) if !failed.error.code.is_retryable() => {
@@ -235,19 +235,26 @@ impl PlaceTrack {
             }
             // The look waits it out, and this was no attempt.
             Err(Missed::Failed(failed)) if failed.is_to_wait() => return Ok(None),
-            Err(Missed::Failed(_)) => (None, Some(LOOK.first_retry)),
-            Err(Missed::Lost(None)) => (None, None),
-            // Time for a request whose answer was lost to arrive.
+            Err(Missed::Failed(_)) => {
+                Self::pause(ctx, LOOK.first_retry, token).await;
+                None
+            }
+            Err(Missed::Lost(None)) => None,
             Err(Missed::Lost(Some(Noted { end }))) => {
-                (Some(Placing::Tried { end }), Some(ADD.first_retry))
+                // Time for a request whose answer was lost to arrive, or the undo of a cancelled sync would not
+                // see what it did.
+                let fresh = WorkflowCancellationToken::new();
+                Self::pause(ctx, ADD.first_retry, &fresh).await;
+                Some(Placing::Tried { end })
             }
         };
         ctx.state_mut(|workflow| workflow.count_retries(1));
-        if let Some(pause) = pause {
-            let summary = "before the next attempt".to_owned();
-            rest(ctx, pause, summary, token, |_| false).await;
-        }
         Ok(known)
+    }
+
+    async fn pause(ctx: &WorkflowContext<Self>, time: Duration, token: &WorkflowCancellationToken) {
+        let summary = "before the next attempt".to_owned();
+        rest(ctx, time, summary, token, |_| false).await;
     }
 
     /// Adds the track, as far as that has not been done, and verifies that it is there; whether it was this
