@@ -106,10 +106,11 @@ pub(super) fn check(
         }
     }
 
-    // The last playlist was filled one song after the other.
+    // The last playlist was filled one song after the other. What came home by a retry has missed its turn.
     let mut order = after[ORDERED].iter().skip(plan.before[ORDERED].len());
     for one in accepted {
         let added = one.view["success"] == true && one.view["already_present"] == false;
+        let added = added && one.sync_ids.len() == 1;
         let uri = one.view["spotify_track_uri"].as_str();
         if let Some(uri) = uri.filter(|_| added && plan.wishes[one.wish].playlist == ORDERED)
             && !order.any(|there| there == uri)
@@ -217,7 +218,12 @@ mod tests {
                 "spotify_track_uri": uri_of(other)}),
         };
         after[ORDERED].extend([uri_of(other), uri]);
-        let wrongs = check(&plan, &songs, &[first, then], &after);
+        let mut accepted = [first, then];
+        let wrongs = check(&plan, &songs, &accepted, &after);
         assert_eq!(wrongs.disordered.len(), 1);
+        // A dead letter that was tried again at the end stands behind what came meanwhile.
+        accepted[0].sync_ids.push("again".to_owned());
+        let wrongs = check(&plan, &songs, &accepted, &after);
+        assert!(wrongs.none(), "{wrongs:?}");
     }
 }
