@@ -225,28 +225,35 @@ impl PlaceTrack {
     ) -> Result<Option<Placing>, StepFailure> {
         let place = Self::placement(ctx, 0, Before::default());
         let attempt = attempt_once(ctx, AT_ONCE, token, Activities::place, place);
-        let known = match attempt.await {
-            // Their answers, to the add or to the look after it, are asked for again.
-            Ok(unsure @ (Placing::Tried { .. } | Placing::Added { .. })) => Some(unsure),
+        let came_to = match attempt.await {
+            Err(Missed::Lost(Some(Noted { end }))) => Ok(Placing::Tried { end }),
+            other => other,
+        };
+        let known = match came_to {
+            // The look after the add is made again.
+            Ok(added @ Placing::Added { .. }) => Some(added),
+            Ok(tried @ Placing::Tried { .. }) => {
+                // Time for a request whose answer was lost to arrive; also if the sync is cancelled, or the undo
+                // would not see what it did.
+                let fresh = WorkflowCancellationToken::new();
+                Self::pause(ctx, ADD.first_retry, &fresh).await;
+                Some(tried)
+            }
             Ok(placing) => return Ok(Some(placing)),
             Err(Missed::Cancelled) => return Err(StepFailure::Cancelled { tried: false }),
-            Err(Missed::Failed(failed)) if !failed.error.code.is_retryable() => {
-                return Err(StepFailure::Failed(failed.error));
+            Err(Missed::Failed(_)) if token.is_cancelled() => {
+                return Err(StepFailure::Cancelled { tried: false });
             }
             // The look waits it out, and this was no attempt.
             Err(Missed::Failed(failed)) if failed.is_to_wait() => return Ok(None),
+            Err(Missed::Failed(failed)) if !failed.error.code.is_retryable() => {
+                return Err(StepFailure::Failed(failed.error));
+            }
             Err(Missed::Failed(_)) => {
                 Self::pause(ctx, LOOK.first_retry, token).await;
                 None
             }
-            Err(Missed::Lost(None)) => None,
-            Err(Missed::Lost(Some(Noted { end }))) => {
-                // Time for a request whose answer was lost to arrive, or the undo of a cancelled sync would not
-                // see what it did.
-                let fresh = WorkflowCancellationToken::new();
-                Self::pause(ctx, ADD.first_retry, &fresh).await;
-                Some(Placing::Tried { end })
-            }
+            Err(Missed::Lost(_)) => None,
         };
         ctx.state_mut(|workflow| workflow.count_retries(1));
         Ok(known)

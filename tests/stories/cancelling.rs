@@ -56,16 +56,25 @@ async fn before_during_and_after_the_add_of_a_new_track() {
 /// for: the engine does not repeat such an attempt, and the undo must come all the same.
 #[tokio::test]
 async fn during_an_add_that_then_fails() {
-    all([false, true].map(|killed| async move {
+    let ways = [
+        (false, "latency_after_ms"),
+        (true, "latency_after_ms"),
+        (true, "latency_ms"),
+    ];
+    all(ways.map(|(killed, hold)| async move {
         let world = World::new().await;
         let mut server = world.serve().await;
-        let mut fault = json!({"endpoint": "add_items", "count": 1, "latency_after_ms": 1_500});
+        let mut fault = json!({"endpoint": "add_items", "count": 1});
+        fault[hold] = json!(1_500);
         if !killed {
             fault["drop"] = json!("after");
         }
         world.fault(fault).await;
         let id = start(&server, song(CLOCKS, world.empty())).await;
-        until("the add takes effect", async || world.effective_adds() == 1).await;
+        match hold {
+            "latency_ms" => world.until_asked("add_items", 1).await,
+            _ => until("the add takes effect", async || world.effective_adds() == 1).await,
+        }
         server
             .call("cancel_sync", json!({"sync_id": id}))
             .await
@@ -75,10 +84,13 @@ async fn during_an_add_that_then_fails() {
             server = world.serve().await;
         }
         let view = ended(&server, &id).await;
-        assert_eq!(view["status"], "cancelled", "killed: {killed}: {view:#}");
+        assert_eq!(
+            view["status"], "cancelled",
+            "killed: {killed}, {hold}: {view:#}"
+        );
         assert!(
             world.in_playlist(world.empty()).is_empty(),
-            "killed: {killed}: {view:#}"
+            "killed: {killed}, {hold}: {view:#}"
         );
         server.end().await.unwrap();
     }))

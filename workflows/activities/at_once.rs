@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::{
     Activities, Placement,
-    attempt::{Attempted, HEARTBEAT, is_to_wait, reading, writing_on},
+    attempt::{Attempted, HEARTBEAT, now, reading, since, writing_on},
 };
 use crate::{
     gate::Pass,
@@ -35,7 +35,8 @@ const NOTING: Duration = Duration::from_secs(3);
 /// own.
 const SEEING: Duration = Duration::from_secs(5);
 
-/// What is known before the add begins: the track is absent.
+/// What is known before the add begins: the track is absent. Another field needs a default: a note that cannot be read
+/// counts as none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Noted {
     /// Offset of the entry that the add makes.
@@ -48,7 +49,7 @@ pub struct Noted {
 pub enum Placing {
     /// The track was in the playlist before.
     AlreadyThere,
-    /// It was not, and is not now: the look took long, or the add has to wait.
+    /// It was not, and is not now: the look took long, or leave to add was not to be had at once.
     Absent {
         /// Offset of the entry that an add makes.
         end: u32,
@@ -77,7 +78,12 @@ impl Activities {
         ctx: &ActivityContext,
         place: &Placement,
     ) -> Result<Attempted<Placing>, ActivityError> {
-        let begun = Instant::now();
+        // An operator may have it begun anew.
+        if let Ok(Some(Noted { end })) = ctx.heartbeat_details().deserialize() {
+            let (value, attempt) = (Placing::Tried { end }, ctx.info().attempt);
+            return Ok(Attempted { value, attempt });
+        }
+        let (begun, begun_at) = (Instant::now(), now());
         let looked = reading(ctx, &self.stopping, async {
             let alone = self.adds.alone_at(place.key()).await;
             let seen = self.present(place).await?;
@@ -101,6 +107,10 @@ impl Activities {
             return came_to(Placing::Absent { end });
         };
         match note(ctx, Noted { end }).await {
+            // A process that was frozen meanwhile is taken for lost, and another may be adding.
+            Note::Kept if since(begun_at) > QUICK + NOTING => {
+                return came_to(Placing::Absent { end });
+            }
             Note::Kept => {}
             Note::Cancelled => return Err(ActivityError::cancelled()),
             Note::Unsure => return came_to(Placing::Absent { end }),
@@ -126,9 +136,9 @@ impl Activities {
         let track = [&*place.track_uri];
         match self.upstream.add(leave, &place.playlist_id, &track).await {
             Ok(()) => {}
-            Err(error) if error.may_have_happened() => return Ok(Placing::Tried { end }),
-            Err(error) if is_to_wait(error.code, error.retry_after_seconds) => {
-                return Ok(Placing::Absent { end });
+            // A refusal is an answer; of a failure nobody knows what happened before it.
+            Err(error) if error.may_have_happened() && error.code.is_retryable() => {
+                return Ok(Placing::Tried { end });
             }
             Err(error) => return Err(error),
         }

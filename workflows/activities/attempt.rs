@@ -55,16 +55,12 @@ pub struct FailedAttempt {
 }
 
 impl FailedAttempt {
-    /// Whether it is for time to mend: such an attempt does not count.
+    /// Whether it is for time to mend: a rate limit, a circuit that is open, a sign-in that has ended. Such an
+    /// attempt does not count.
     pub(crate) fn is_to_wait(&self) -> bool {
-        is_to_wait(self.error.code, self.retry_after_seconds)
+        let codes = [ErrorCode::RateLimited, ErrorCode::AuthExpired];
+        self.retry_after_seconds.is_some() || codes.contains(&self.error.code)
     }
-}
-
-/// Whether an error is for time to mend: a rate limit, a circuit that is open, a sign-in that has ended.
-pub(super) fn is_to_wait(code: ErrorCode, retry_after_seconds: Option<u64>) -> bool {
-    let codes = [ErrorCode::RateLimited, ErrorCode::AuthExpired];
-    retry_after_seconds.is_some() || codes.contains(&code)
 }
 
 /// Runs a call that changes nothing: a cancelled workflow drops it, and a worker that stops hands it
@@ -146,13 +142,21 @@ pub(super) async fn pause(time: Duration) {
     tokio::time::sleep(time).await;
 }
 
-/// What is left of the time for this attempt.
+/// The time of day: unlike the time that passes in a process it goes on while the machine sleeps.
 #[expect(clippy::disallowed_methods, reason = "in an activity")]
+pub(super) fn now() -> SystemTime {
+    SystemTime::now()
+}
+
+/// Time since then; none if the clock was put back.
+pub(super) fn since(then: SystemTime) -> Duration {
+    now().duration_since(then).unwrap_or_default()
+}
+
+/// What is left of the time for this attempt.
 pub(super) fn time_left(ctx: &ActivityContext) -> Duration {
     match ctx.info().deadline {
-        Some(deadline) => deadline
-            .duration_since(SystemTime::now())
-            .unwrap_or_default(),
+        Some(deadline) => deadline.duration_since(now()).unwrap_or_default(),
         None => Duration::MAX,
     }
 }
