@@ -98,9 +98,7 @@ async fn one_trace_leads_from_the_clients_call_to_spotify() {
         ("RunWorkflow:MusicSync", "StartWorkflow:MusicSync"),
         ("RunActivity:search", "RunWorkflow:MusicSync"),
         ("RunWorkflow:PlaceTrack", "RunWorkflow:MusicSync"),
-        ("RunActivity:look", "RunWorkflow:PlaceTrack"),
-        ("RunActivity:add", "RunWorkflow:PlaceTrack"),
-        ("RunActivity:verify", "RunWorkflow:PlaceTrack"),
+        ("RunActivity:place", "RunWorkflow:PlaceTrack"),
         ("GET /v1/search", "tools/call search_track"),
     ] {
         assert_eq!(parents(&tree, child), [parent], "{tree:#?}");
@@ -136,7 +134,7 @@ async fn one_trace_leads_from_the_clients_call_to_spotify() {
     for name in [
         "tools/call sync_track",
         "RunWorkflow:MusicSync",
-        "RunActivity:add",
+        "RunActivity:place",
     ] {
         let attributes = &named(&spans, name)[0].attributes;
         assert_eq!(attributes["sync_id"], id, "{name}");
@@ -202,7 +200,7 @@ async fn after_a_kill_the_trace_goes_on_and_nothing_is_told_twice() {
         .await;
     let id = start_traced(&server, "sync_track", song(CLOCKS, world.empty())).await;
     world.until_asked("add_items", 1).await;
-    let before = "RunActivity:look";
+    let before = "RunActivity:search";
     until("the first steps were told", async || {
         !named(&receiver.trace(TRACE), before).is_empty()
     })
@@ -220,13 +218,17 @@ async fn after_a_kill_the_trace_goes_on_and_nothing_is_told_twice() {
     assert_eq!(view["success"], true, "{view:#}");
     server.end().await.unwrap();
     let mut spans = trace_of(&receiver, "MusicSync").await;
-    // The attempt that was under way went with its process. What its upstream told, which had the time to,
-    // hangs on what nobody told, and that is all that does.
+    // The attempt that was under way went with its process. Its look, which was told, and what its upstream told,
+    // which had the time to, hang on what nobody told, and that is all that does.
     let ids: BTreeSet<String> = spans.iter().map(|span| span.id.clone()).collect();
     for span in &mut spans {
         if span.parent != CLIENT && !ids.contains(&span.parent) {
-            assert_eq!(span.name, "tools/call add_tracks_to_playlist", "{span:#?}");
-            assert_eq!(span.service, "segue-spotify", "{span:#?}");
+            let whose = match &*span.name {
+                "tools/call add_tracks_to_playlist" => "segue-spotify",
+                "tools/call get_playlist_items" => "segue",
+                _ => panic!("{span:#?}"),
+            };
+            assert_eq!(span.service, whose, "{span:#?}");
             span.parent = CLIENT.to_owned();
         }
     }
@@ -254,10 +256,10 @@ async fn after_a_kill_the_trace_goes_on_and_nothing_is_told_twice() {
     let [run] = named(&spans, "RunWorkflow:MusicSync")[..] else {
         panic!("one run");
     };
-    let look = named(&spans, before)[0];
-    assert_ne!(look.instance, run.instance);
+    let search = named(&spans, before)[0];
+    assert_ne!(search.instance, run.instance);
     assert!(
-        run.times.0 <= look.times.0,
+        run.times.0 <= search.times.0,
         "it begins with the first process"
     );
 }
