@@ -20,5 +20,4 @@ mod private_file;
 pub mod processes;
 pub mod sealing;
 mod shutdown;
-mod stdin;
 mod telemetry;

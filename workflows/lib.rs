@@ -35,6 +35,7 @@ pub mod place_track;
 pub mod playlist_reading;
 pub mod remembered_answer;
 pub mod review;
+mod run_ends;
 pub mod schedule;
 pub mod scheduled_sync;
 pub mod simple_agent_sync;

@@ -11,6 +11,7 @@ mod output;
 mod run;
 mod spotify_api;
 mod tools;
+mod watched;
 mod wire;
 
 #[cfg(test)]
@@ -45,6 +46,7 @@ pub use tools::{
     add_tracks_to_playlist, create_playlist, get_playlist_items, get_user_playlists,
     remove_tracks_from_playlist, search_by_isrc, search_track, verify_track_added,
 };
+pub use watched::Watched;
 
 /// What a client's model reads about the server as a whole.
 const INSTRUCTIONS: &str = "Searches Spotify's catalogue and reads and changes the user's \

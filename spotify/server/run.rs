@@ -1,17 +1,12 @@
 //! Serving one client, over stdio or any other pair of streams.
 
-use std::{
-    io,
-    pin::Pin,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::time::Duration;
 
 use rmcp::{ServiceExt, service::ServerInitializeError};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
-use super::SpotifyServer;
+use super::{SpotifyServer, watched::Watched};
 
 /// How long the last answers may take to be written after the client closed its end. It bounds a
 /// client that no longer reads; calls under way are cut off, not waited for.
@@ -59,10 +54,7 @@ pub async fn run(
         client_gone: gone.clone(),
         ..server
     };
-    let input = Watched {
-        inner: input,
-        ended: gone.clone(),
-    };
+    let input = Watched::new(input, gone.clone());
     let conversation = async {
         match server.serve((input, output)).await {
             Ok(running) => Ok(running.waiting().await.map(|_| ())?),
@@ -82,31 +74,5 @@ pub async fn run(
             Ok(())
         }
         () = after_end => Ok(()),
-    }
-}
-
-/// A reader that tells when its input has ended.
-struct Watched<R> {
-    inner: R,
-    ended: CancellationToken,
-}
-
-impl<R: AsyncRead + Unpin> AsyncRead for Watched<R> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let polled = Pin::new(&mut self.inner).poll_read(context, buffer);
-        let ended = match &polled {
-            Poll::Ready(Ok(())) => buffer.filled().len() == before && buffer.remaining() > 0,
-            Poll::Ready(Err(_)) => true,
-            Poll::Pending => false,
-        };
-        if ended {
-            self.ended.cancel();
-        }
-        polled
     }
 }

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, pin::pin};
 
 use anyhow::Context;
 use rmcp::{ServiceExt, service::ServerInitializeError};
+use segue_spotify::server::Watched;
 use segue_tools::{Engine, EngineState, Segue};
 use segue_workflows::{gate::Gate, metrics::Metrics};
 use tokio::{net::TcpListener, sync::watch};
@@ -18,7 +19,6 @@ use crate::{
     host,
     http::{self, Site},
     metrics, shutdown,
-    stdin::Watched,
 };
 
 pub(super) async fn run(config: &Config, home: &Home, flags: ServeArgs) -> anyhow::Result<()> {

@@ -26,7 +26,7 @@ use self::instruments::Instruments;
 pub(crate) use self::{
     attempts::Attempts,
     backlog::count_backlog,
-    ends::{Ends, is_taken, opened},
+    ends::Ends,
     outcome::{End, How},
 };
 use crate::{

@@ -56,16 +56,6 @@ struct Told {
     outcome: Option<Box<Told>>,
 }
 
-/// Whether a workflow ends by this command.
-pub(super) fn is_an_end(command: &Command) -> bool {
-    matches!(
-        command,
-        Command::CompleteWorkflowExecution(_)
-            | Command::FailWorkflowExecution(_)
-            | Command::CancelWorkflowExecution(_)
-    )
-}
-
 impl End {
     /// The end that a command of such a workflow proposes; none if the workflow goes on.
     pub(crate) fn of(command: &Command, workflow_type: &str) -> Option<Self> {
