@@ -225,9 +225,19 @@ where
             (ActivityFailure::Failed(_), Some(lost)) => {
                 Missed::Lost(lost.last_heartbeat_details().ok().flatten())
             }
+            // A worker of an older build has begun nothing of what it does not know.
+            (ActivityFailure::Failed(_), None) if is_unknown_there(&failure) => Missed::Lost(None),
             (ActivityFailure::Failed(failed), None) => Missed::Failed(failed),
         },
     )
+}
+
+/// Whether the worker that got the activity has none of this name; that is the SDK's own failure.
+fn is_unknown_there(failure: &ActivityExecutionError) -> bool {
+    match failure.cause() {
+        Some(IncomingError::Application(failure)) => failure.type_name() == Some("NotFoundError"),
+        _ => false,
+    }
 }
 
 /// How long a step waits for an upstream that is down, from the first wait on, before it gives up.
