@@ -27,6 +27,10 @@ pub(super) const RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// How often a change is tried: another Segue may be making it just now.
 const MOST_TRIES: u32 = 20;
 
+/// Time in which every part of a server has heard of a new search attribute: Temporal's
+/// `system.namespaceCacheRefreshInterval` is 2 s. Before that it refuses a workflow that has one.
+pub(super) const LEARNT_WITHIN: Duration = Duration::from_millis(2500);
+
 /// The wait between two tries.
 const PAUSE: Duration = Duration::from_millis(250);
 
@@ -100,9 +104,15 @@ impl Namespace<'_> {
         wanted: &[String],
     ) -> Result<(), EngineError> {
         let mut last_refusal = "they do not appear".to_owned();
+        let mut is_new = false;
         for _ in 0..MOST_TRIES {
             let missing = match self.missing(wanted).await {
-                Ok(missing) if missing.is_empty() => return Ok(()),
+                Ok(missing) if missing.is_empty() => {
+                    if is_new {
+                        sleep(LEARNT_WITHIN).await;
+                    }
+                    return Ok(());
+                }
                 Ok(missing) => missing,
                 Err(status) if is_final(&status) => {
                     // They may well be there. If not, the server refuses the first sync by name.
@@ -120,6 +130,7 @@ impl Namespace<'_> {
                     continue;
                 }
             };
+            is_new = true;
             match self.add(&missing).await {
                 // Added, or somebody else was faster: the next look tells.
                 Ok(()) => {}

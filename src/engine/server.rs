@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use segue_workflows::names::search_attributes;
 use temporalio_client::{
     Connection, ConnectionOptions, Url,
     grpc::WorkflowService,
@@ -43,13 +44,18 @@ const ADOPTED_POLL: Duration = Duration::from_millis(250);
 /// A request to a server on this machine that takes longer is as good as refused.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(3);
 
-/// Server settings that differ from a dev server's own. The first two were measured: a stock
-/// dev server polls its transfer queue at most 20 times a second, which makes each hop of a
-/// workflow wait up to 50 ms, and hands no activity to the worker that asked for it.
+/// Server settings that differ from a server's own. Both were measured: a server polls its transfer queue at
+/// most 20 times a second, which makes each hop of a workflow wait up to 50 ms, and hands no activity to the
+/// worker that asked for it.
 const DYNAMIC_CONFIG: [&str; 2] = [
     "history.transferProcessorMaxPollRPS=2000",
     "system.enableActivityEagerExecution=true",
 ];
+
+/// What a dev server sets and another does not, set back: to read the names of search attributes from the
+/// database each time that it meets one. That is 30 times a song, on the one connection that all its work
+/// shares. It learns of new ones within [`LEARNT_WITHIN`](super::namespace::LEARNT_WITHIN).
+const UNDONE: &str = "system.forceSearchAttributesCacheRefreshOnRead=false";
 
 /// SQLite settings: a log that is written once, and on the disk before an answer is given.
 const PRAGMAS: [&str; 2] = ["journal_mode=wal", "synchronous=full"];
@@ -159,7 +165,11 @@ fn arguments(files: &EngineFiles, port: u16) -> Vec<OsString> {
     for pragma in PRAGMAS {
         option("--sqlite-pragma", OsStr::new(pragma));
     }
-    for value in DYNAMIC_CONFIG {
+    // Of a database that is new. One that is not has what was added to it (see `namespace.rs`).
+    for name in search_attributes() {
+        option("--search-attribute", OsStr::new(&format!("{name}=Keyword")));
+    }
+    for value in DYNAMIC_CONFIG.into_iter().chain([UNDONE]) {
         option("--dynamic-config-value", OsStr::new(value));
     }
     arguments
