@@ -143,8 +143,9 @@ impl Segue {
 pub(crate) async fn start(
     client: &Client,
     sync_id: &str,
-    sync: SyncInput,
+    mut sync: SyncInput,
 ) -> Result<(), ToolError> {
+    sync.search_at_once = true;
     let options = WorkflowStartOptions::new(names::SYNC_QUEUE, sync_id)
         .search_attributes(attributes_of(&sync, SyncStatus::Running))
         // The worker in this process may begin without a round trip through the queue.
@@ -183,6 +184,7 @@ pub(crate) fn checked(
         strategy: Strategy::default(),
         agent_connection: McpConnection::default(),
         notify: false,
+        search_at_once: false,
     })
 }
 

@@ -28,7 +28,7 @@ use crate::{
     dead_letter::{DeadLetter, LetterInput},
     disambiguation,
     error::{ErrorCode, SyncError},
-    matching::{Decision, Match, Score, ScoreParts, find_match},
+    matching::{Decision, Match, Query, Score, ScoreParts, find_match},
     names,
     notices::{self, Event},
     place_track::{PlaceInput, PlaceTrack, Placed},
@@ -36,7 +36,10 @@ use crate::{
     review::{self, DecidedBy, Review, ReviewInput, Verdict},
     simple_agent_sync::SimpleAgentSync,
     standing::details_for_placing,
-    step::{StepFailure, StepPolicy, Steps, failed_with, now, run_step},
+    step::{
+        Manner, Missed, StepFailure, StepPolicy, Steps, attempt_within_task, failed_with, now,
+        rest, run_step, run_step_as,
+    },
     sync::{
         FailedSync, PlaylistRef, Progress, Step, Strategy, SyncInput, SyncOutcome, SyncStatus, Wait,
     },
@@ -269,22 +272,48 @@ impl MusicSync {
         ctx.state_mut(|sync| sync.progress.current_step = Step::Search);
         let (track, threshold) =
             ctx.state(|sync| (sync.input.track.clone(), sync.input.match_threshold));
-        let token = ctx.cancellation_token();
         let mut seen = BTreeSet::new();
+        let mut at_once = ctx.state(|sync| sync.input.search_at_once);
         find_match(&track, threshold, async |query| {
-            let found: Vec<Candidate> = run_step(
-                ctx,
-                SEARCH,
-                &token,
-                || Activities::search,
-                |_| query.clone(),
-            )
-            .await?;
+            // Most tracks are found by their first query.
+            let found = Self::search(ctx, query, std::mem::take(&mut at_once)).await?;
             seen.extend(found.iter().map(|candidate| candidate.id.clone()));
             ctx.state_mut(|sync| sync.progress.candidates_found = seen.len() as u32);
             Ok(found)
         })
         .await
+    }
+
+    /// Asks for candidates. At once: the first attempt is made within the workflow's own task.
+    async fn search(
+        ctx: &WorkflowContext<Self>,
+        query: Query,
+        at_once: bool,
+    ) -> Result<Vec<Candidate>, StepFailure> {
+        let token = ctx.cancellation_token();
+        let (mut policy, mut manner) = (SEARCH, Manner::default());
+        if at_once {
+            let search = Activities::search_at_once;
+            match attempt_within_task(ctx, &token, search, query.clone()).await {
+                Ok(Some(found)) => return Ok(found),
+                Ok(None) => {}
+                Err(Missed::Cancelled) => return Err(StepFailure::Cancelled { tried: false }),
+                Err(Missed::Failed(failed)) if failed.is_to_wait() => {
+                    manner.to_wait_for = Some(failed);
+                }
+                Err(Missed::Failed(failed)) if !failed.error.code.is_retryable() => {
+                    return Err(StepFailure::Failed(failed.error));
+                }
+                Err(Missed::Failed(_) | Missed::Lost(_)) => {
+                    policy.attempts -= 1;
+                    Self::count(ctx, 1);
+                    let summary = "before the next attempt".to_owned();
+                    rest(ctx, SEARCH.first_retry, summary, &token, |_| false).await;
+                }
+            }
+        }
+        let (search, query) = (|| Activities::search, |_| query.clone());
+        run_step_as(ctx, policy, manner, &token, search, query).await
     }
 
     /// The match to place: the matcher's, or of an uncertain track what the user said before or says

@@ -12,10 +12,11 @@ use serde::{Serialize, de::DeserializeOwned};
 use temporalio_common::{
     ActivityDefinition, RetryPolicy,
     error::{ActivityExecutionError, ApplicationFailure, IncomingError},
+    protos::temporal::api::failure::v1::failure::FailureInfo,
 };
 use temporalio_sdk::{
-    ActivityCancellationType, ActivityOptions, TimerOptions, WaitConditionOptions,
-    WorkflowCancellationToken, WorkflowContext, WorkflowTermination,
+    ActivityCancellationType, ActivityOptions, LocalActivityOptions, TimerOptions,
+    WaitConditionOptions, WorkflowCancellationToken, WorkflowContext, WorkflowTermination,
 };
 
 use crate::{
@@ -120,6 +121,8 @@ where
 pub(crate) struct Manner {
     /// There is another way around it: no wait of it goes beyond this.
     pub(crate) patience: Option<SignedDuration>,
+    /// An attempt was made before in another way, and failed like this: the step begins with the wait for it.
+    pub(crate) to_wait_for: Option<FailedAttempt>,
     /// Only the worker on this task queue can do it, because it holds a session. If that worker is gone the
     /// step fails at once with [`ErrorCode::McpSessionLost`].
     pub(crate) pinned_to: Option<String>,
@@ -139,39 +142,49 @@ where
     A: ActivityDefinition<Output = Attempted<T>>,
     T: Serialize + DeserializeOwned + Send + 'static,
 {
+    let Manner {
+        patience,
+        mut to_wait_for,
+        pinned_to,
+    } = manner;
     let mut used = 0;
     let mut tried = false;
     let mut waits = Waits {
-        patience: manner.patience,
+        patience,
         ..Waits::default()
     };
     loop {
-        let before = Before {
-            tried,
-            waited: waits.count > 0,
-        };
-        let pinned_to = manner.pinned_to.clone();
-        let options = policy.options(policy.attempts - used, token.clone(), pinned_to);
-        let failure = match ctx
-            .execute_activity(activity(), input(before), options)
-            .await
-        {
-            Ok(done) => {
-                ctx.state_mut(|workflow| workflow.count_retries(done.attempt - 1));
-                return Ok(done.value);
+        let failed = match to_wait_for.take() {
+            Some(failed) => failed,
+            None => {
+                let before = Before {
+                    tried,
+                    waited: waits.count > 0,
+                };
+                let attempts = policy.attempts - used;
+                let options = policy.options(attempts, token.clone(), pinned_to.clone());
+                let activity = ctx.execute_activity(activity(), input(before), options);
+                let failure = match activity.await {
+                    Ok(done) => {
+                        ctx.state_mut(|workflow| workflow.count_retries(done.attempt - 1));
+                        return Ok(done.value);
+                    }
+                    Err(failure) => failure,
+                };
+                match ActivityFailure::from(&failure) {
+                    ActivityFailure::Cancelled => {
+                        return Err(StepFailure::Cancelled { tried: true });
+                    }
+                    ActivityFailure::Failed(failed) => failed,
+                }
             }
-            Err(failure) => failure,
         };
-        let failed = match ActivityFailure::from(&failure) {
-            ActivityFailure::Cancelled => return Err(StepFailure::Cancelled { tried: true }),
-            ActivityFailure::Failed(failed) if failed.lost && manner.pinned_to.is_some() => {
-                return Err(StepFailure::Failed(SyncError::new(
-                    ErrorCode::McpSessionLost,
-                    "the worker that held the session has gone",
-                )));
-            }
-            ActivityFailure::Failed(failed) => failed,
-        };
+        if failed.lost && pinned_to.is_some() {
+            return Err(StepFailure::Failed(SyncError::new(
+                ErrorCode::McpSessionLost,
+                "the worker that held the session has gone",
+            )));
+        }
         ctx.state_mut(|workflow| workflow.count_retries(failed.attempt - 1));
         // The attempt that has to wait does not count; those before it were real failures.
         used = (used + failed.attempt - 1).min(policy.attempts - 1);
@@ -215,21 +228,74 @@ where
     N: DeserializeOwned + 'static,
 {
     let options = policy.options(1, token.clone(), None);
-    let failure = match ctx.execute_activity(activity, input, options).await {
-        Ok(done) => return Ok(done.value),
-        Err(failure) => failure,
-    };
-    Err(
-        match (ActivityFailure::from(&failure), failure.as_timeout()) {
-            (ActivityFailure::Cancelled, _) => Missed::Cancelled,
+    let attempt = ctx.execute_activity(activity, input, options).await;
+    attempt.map(|done| done.value).map_err(|e| Missed::from(&e))
+}
+
+/// Time for an attempt within a workflow's own task, of which it has 10 s.
+const WITHIN_TASK: Duration = Duration::from_secs(3);
+/// Time to find a place for it among the others of the process.
+const PLACE_WITHIN: Duration = Duration::from_millis(500);
+
+/// Makes a single attempt within the workflow's own task: no task of its own to be kept, handed over and waited
+/// for. Until it has ended the workflow hears of nothing, so its time is short.
+pub(crate) async fn attempt_within_task<W, A, T>(
+    ctx: &WorkflowContext<W>,
+    token: &WorkflowCancellationToken,
+    activity: A,
+    input: A::Input,
+) -> Result<T, Missed<()>>
+where
+    W: Steps,
+    A: ActivityDefinition<Output = Attempted<T>>,
+    T: Serialize + DeserializeOwned + Send + 'static,
+{
+    if token.is_cancelled() {
+        return Err(Missed::Cancelled);
+    }
+    let options = LocalActivityOptions::builder()
+        .retry_policy(RetryPolicy::builder().maximum_attempts(1).build())
+        .schedule_to_start_timeout(PLACE_WITHIN)
+        .start_to_close_timeout(WITHIN_TASK)
+        .schedule_to_close_timeout(PLACE_WITHIN + WITHIN_TASK)
+        // A cancellation is heard of in the next task, and then it is over.
+        .cancellation_token(WorkflowCancellationToken::new())
+        .build();
+    let attempt = ctx.execute_local_activity(activity, input, options).await;
+    match (attempt, token.is_cancelled()) {
+        (_, true) => Err(Missed::Cancelled),
+        (Ok(done), false) => Ok(done.value),
+        (Err(failure), false) => Err(match told_within_task(&failure) {
+            Some(failed) => Missed::Failed(failed),
+            None => Missed::Lost(None),
+        }),
+    }
+}
+
+/// What a local activity told of its failure; nothing if it ran out of time. SDK 1.1.1 leaves its details as they
+/// came, and takes a timeout for the failure of an activity when it happens and for one of its own when it is replayed.
+fn told_within_task(failure: &ActivityExecutionError) -> Option<FailedAttempt> {
+    match &failure.failure()?.failure_info {
+        Some(FailureInfo::ApplicationFailureInfo(told)) => {
+            let details = told.details.as_ref()?.payloads.first()?;
+            serde_json::from_slice(&details.data).ok()
+        }
+        _ => None,
+    }
+}
+
+impl<N: DeserializeOwned + 'static> From<&ActivityExecutionError> for Missed<N> {
+    fn from(failure: &ActivityExecutionError) -> Self {
+        match (ActivityFailure::from(failure), failure.as_timeout()) {
+            (ActivityFailure::Cancelled, _) => Self::Cancelled,
             (ActivityFailure::Failed(_), Some(lost)) => {
-                Missed::Lost(lost.last_heartbeat_details().ok().flatten())
+                Self::Lost(lost.last_heartbeat_details().ok().flatten())
             }
             // A worker of an older build has begun nothing of what it does not know.
-            (ActivityFailure::Failed(_), None) if is_unknown_there(&failure) => Missed::Lost(None),
-            (ActivityFailure::Failed(failed), None) => Missed::Failed(failed),
-        },
-    )
+            (ActivityFailure::Failed(_), None) if is_unknown_there(failure) => Self::Lost(None),
+            (ActivityFailure::Failed(failed), None) => Self::Failed(failed),
+        }
+    }
 }
 
 /// Whether the worker that got the activity has none of this name; that is the SDK's own failure.

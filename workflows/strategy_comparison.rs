@@ -285,6 +285,7 @@ impl StrategyComparison {
             strategy: Strategy::Agents,
             agent_connection: McpConnection::default(),
             notify: false,
+            search_at_once: false,
         }
     }
 

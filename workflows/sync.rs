@@ -49,6 +49,10 @@ pub struct SyncInput {
     /// The user is told, by the webhook, if it waits for them or ends as a dead letter.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub notify: bool,
+    /// Its first search is made within the workflow's own first task. Syncs begun before there was such a thing
+    /// have a task of its own for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub search_at_once: bool,
 }
 
 /// How an agent speaks with the upstream server.

@@ -120,7 +120,7 @@ pub async fn run(
     let slots = TunerHolder::builder()
         .workflow_task_slot_supplier(FixedSizeSlotSupplier::new(WORKFLOW_TASKS))
         .activity_task_slot_supplier(FixedSizeSlotSupplier::new(ACTIVITIES))
-        .local_activity_task_slot_supplier(FixedSizeSlotSupplier::new(1))
+        .local_activity_task_slot_supplier(FixedSizeSlotSupplier::new(ACTIVITIES))
         .nexus_task_slot_supplier(FixedSizeSlotSupplier::new(1))
         .build();
     let mut syncs = WorkerOptions::new(SYNC_QUEUE)

@@ -26,6 +26,7 @@ use crate::{
     scripted_model::{Order, ScriptedModel},
     sign_in::login,
     support::{CLOCKS, NEVER_OPENS, World, ended, song, stands, start, start_batch, until},
+    walks_at_once::{walk_the_placings, walk_the_searches},
     webhook_receiver::{self, Receiver},
 };
 
@@ -173,6 +174,7 @@ async fn walk_every_path() -> BTreeMap<String, Vec<u8>> {
     server.end().await.unwrap();
 
     paths.extend(walk_the_placings(&world).await);
+    paths.extend(walk_the_searches(&world).await);
     paths.extend(walk_the_batches(&world).await);
     paths.extend(walk_the_reviews(&world).await);
     paths.extend(walk_the_doubts(&world).await);
@@ -222,83 +224,6 @@ async fn walk_the_waits(world: &World) -> Vec<(&'static str, String)> {
         ("woken", woken),
         ("signed_out_and_cancelled", signed_out),
     ]
-}
-
-/// Each way in which placing a track in one attempt can end, and how it goes on from there.
-async fn walk_the_placings(world: &World) -> Vec<(&'static str, String)> {
-    let mut server = world.serve().await;
-    let all = songs();
-    let call = |number: usize| {
-        json!({"title": "Given", "artist": "By its id", "playlist": world.empty(),
-            "spotify_id": uri_of(&all[420 + number])})
-    };
-    let (look, add) = ("playlist_items", "add_items");
-    let faults = [
-        ("at_once", json!(null)),
-        (
-            "at_once_slow",
-            json!({"endpoint": look, "latency_ms": 1_200}),
-        ),
-        (
-            "at_once_look_failed",
-            json!({"endpoint": look, "status": 500}),
-        ),
-        (
-            "at_once_limited",
-            json!({"endpoint": add, "status": 429, "retry_after": 1}),
-        ),
-        (
-            "at_once_answer_lost",
-            json!({"endpoint": add, "drop": "after"}),
-        ),
-        (
-            "at_once_unseen",
-            json!({"endpoint": look, "skip": 1, "status": 500}),
-        ),
-    ];
-    let mut paths = Vec::new();
-    for (number, (path, mut fault)) in faults.into_iter().enumerate() {
-        if fault.is_object() {
-            fault["count"] = json!(1);
-            world.fault(fault).await;
-        }
-        let id = start(&server, call(number)).await;
-        let view = ended(&server, &id).await;
-        assert_eq!(view["success"], true, "{path}: {view:#}");
-        world.lift_faults().await;
-        paths.push((path, id));
-    }
-    let again = start(&server, call(0)).await;
-    assert_eq!(ended(&server, &again).await["already_present"], true);
-    paths.push(("at_once_already_there", again));
-
-    let held = [
-        ("at_once_lost_looking", look, true, false),
-        ("at_once_lost_adding", add, true, false),
-        ("at_once_lost_and_cancelled", add, true, true),
-        ("at_once_cancelled", add, false, true),
-    ];
-    for (number, (path, endpoint, killed, cancelled)) in held.into_iter().enumerate() {
-        let asked = world.asked(endpoint).len();
-        world
-            .fault(json!({"endpoint": endpoint, "count": 1, "latency_after_ms": 1_500}))
-            .await;
-        let id = start(&server, call(100 + number)).await;
-        world.until_asked(endpoint, asked + 1).await;
-        if cancelled {
-            let cancel = json!({"sync_id": id});
-            server.call("cancel_sync", cancel).await.unwrap();
-        }
-        if killed {
-            server.kill().await.unwrap();
-            server = world.serve().await;
-        }
-        let status = ended(&server, &id).await["status"].clone();
-        assert_eq!(status == "cancelled", cancelled, "{path}: {status}");
-        paths.push((path, id));
-    }
-    server.end().await.unwrap();
-    paths
 }
 
 /// Notices of a batch, of a song that is asked about, of a dead letter and of an outage; one that is taken after

@@ -40,8 +40,9 @@ async fn every_line_is_json_and_those_of_a_sync_say_which_and_whose() {
         }
     }
     for (activity, message) in [
+        ("search_at_once", "begun"),
+        ("search_at_once", "the attempt failed"),
         ("search", "begun"),
-        ("search", "the attempt failed"),
         ("search", "done"),
         ("place", "begun"),
         ("place", "done"),

@@ -85,5 +85,6 @@ mod versions;
 mod view;
 mod view_as_page;
 mod view_for_everybody;
+mod walks_at_once;
 mod watching;
 mod webhooks;

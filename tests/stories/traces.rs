@@ -96,7 +96,7 @@ async fn one_trace_leads_from_the_clients_call_to_spotify() {
         ("tools/call sync_track", "client"),
         ("StartWorkflow:MusicSync", "tools/call sync_track"),
         ("RunWorkflow:MusicSync", "StartWorkflow:MusicSync"),
-        ("RunActivity:search", "RunWorkflow:MusicSync"),
+        ("RunActivity:search_at_once", "RunWorkflow:MusicSync"),
         ("RunWorkflow:PlaceTrack", "RunWorkflow:MusicSync"),
         ("RunActivity:place", "RunWorkflow:PlaceTrack"),
         ("GET /v1/search", "tools/call search_track"),
@@ -200,7 +200,7 @@ async fn after_a_kill_the_trace_goes_on_and_nothing_is_told_twice() {
         .await;
     let id = start_traced(&server, "sync_track", song(CLOCKS, world.empty())).await;
     world.until_asked("add_items", 1).await;
-    let before = "RunActivity:search";
+    let before = "RunActivity:search_at_once";
     until("the first steps were told", async || {
         !named(&receiver.trace(TRACE), before).is_empty()
     })

@@ -144,6 +144,22 @@ impl Activities {
         .await
     }
 
+    /// The same within a task of the workflow's own, which is to be short: none if it may not be asked now.
+    #[activity(name = "search_at_once")]
+    pub async fn search_at_once(
+        self: Arc<Self>,
+        ctx: ActivityContext,
+        query: Query,
+    ) -> Result<Attempted<Option<Vec<Candidate>>>, ActivityError> {
+        reading(&ctx, &self.stopping, async {
+            match self.upstream.leave_to_search().await {
+                Ok(leave) => self.upstream.candidates(leave, &query).await.map(Some),
+                Err(_) => Ok(None),
+            }
+        })
+        .await
+    }
+
     /// Looks up the one playlist of this exact name.
     #[activity(name = "find_playlist")]
     pub async fn find_playlist(

@@ -6,6 +6,7 @@ use super::{NextPage, PageLook, Playlist, Presence, Upstream, UpstreamError};
 use crate::{
     error::ErrorCode,
     gate::{Gate, Group, PATIENCE, Pass},
+    matching::Query,
     metrics::Endpoint,
     track::Candidate,
 };
@@ -16,6 +17,10 @@ const MOST_ITEMS: u32 = 20_000;
 /// How long a page of a playlist waits in line after the first: given up, the pages before it would
 /// be read again.
 const PATIENCE_BETWEEN_PAGES: Duration = Duration::from_secs(120);
+
+/// How long a call waits that is made at once or by another way: after a rest the process has to ask for its share
+/// of the calls first, which takes some milliseconds.
+const A_MOMENT: Duration = Duration::from_millis(500);
 
 /// What is in a playlist.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -51,6 +56,24 @@ impl GatedUpstream {
     pub async fn search_isrc(&self, isrc: &str) -> Result<Vec<Candidate>, UpstreamError> {
         let call = self.upstream.search_isrc(isrc);
         self.through(Group::Search, Endpoint::Search, call).await
+    }
+
+    /// Leave to search, if it is to be had without a long wait in line.
+    pub(crate) async fn leave_to_search(&self) -> Result<Pass, UpstreamError> {
+        self.gate.pass(Group::Search, A_MOMENT).await
+    }
+
+    /// The candidates for this query.
+    pub(crate) async fn candidates(
+        &self,
+        leave: Pass,
+        query: &Query,
+    ) -> Result<Vec<Candidate>, UpstreamError> {
+        let found = match query {
+            Query::Isrc(isrc) => self.upstream.search_isrc(isrc).await,
+            Query::Text(text) => self.upstream.search(text).await,
+        };
+        self.judge(leave, Endpoint::Search, found).await
     }
 
     /// See [`Upstream::playlists`].
