@@ -4,7 +4,7 @@ use proptest::{collection::vec, option, prelude::*, sample::select};
 use secrecy::ExposeSecret;
 use toml::{Table, Value};
 
-use super::{Config, keys_known, tests::read};
+use super::{Config, reading::keys_known, tests::read};
 use crate::cli::Settings;
 
 fn key() -> impl Strategy<Value = String> {
