@@ -22,7 +22,7 @@ use temporalio_sdk::{
 };
 
 use crate::{
-    activities::{Activities, Payer},
+    activities::{Activities, AtOnce, Payer},
     agent_sync::{AgentOutcome, AgentSync, AgentSyncInput},
     batch::{Found, OnAmbiguous, Pick},
     dead_letter::{DeadLetter, LetterInput},
@@ -295,8 +295,10 @@ impl MusicSync {
         if at_once {
             let search = Activities::search_at_once;
             match attempt_within_task(ctx, &token, search, query.clone()).await {
-                Ok(Some(found)) => return Ok(found),
-                Ok(None) => {}
+                Ok(AtOnce::Found { candidates }) => return Ok(candidates),
+                Ok(AtOnce::NotNow) => {}
+                // Nobody has said anything against the upstream: the step has all its attempts.
+                Ok(AtOnce::GivenUp) | Err(Missed::Lost(_)) => Self::count(ctx, 1),
                 Err(Missed::Cancelled) => return Err(StepFailure::Cancelled { tried: false }),
                 Err(Missed::Failed(failed)) if failed.is_to_wait() => {
                     manner.to_wait_for = Some(failed);
@@ -304,7 +306,7 @@ impl MusicSync {
                 Err(Missed::Failed(failed)) if !failed.error.code.is_retryable() => {
                     return Err(StepFailure::Failed(failed.error));
                 }
-                Err(Missed::Failed(_) | Missed::Lost(_)) => {
+                Err(Missed::Failed(_)) => {
                     policy.attempts -= 1;
                     Self::count(ctx, 1);
                     let summary = "before the next attempt".to_owned();

@@ -55,7 +55,7 @@ const STICKY_TIMEOUT: Duration = Duration::from_secs(3);
 /// replayed when its next step comes. About 20 kB each.
 const CACHED_WORKFLOWS: usize = 1000;
 
-/// Activities that run at a time. The limiter lets fewer calls through a second than that; those in
+/// Activities that run at a time, beside those within steps of workflows. The limiter lets fewer calls through a second than that; those in
 /// line take a slot, and the rest wait in the engine, where waiting costs nothing.
 const ACTIVITIES: usize = 40;
 
@@ -120,7 +120,8 @@ pub async fn run(
     let slots = TunerHolder::builder()
         .workflow_task_slot_supplier(FixedSizeSlotSupplier::new(WORKFLOW_TASKS))
         .activity_task_slot_supplier(FixedSizeSlotSupplier::new(ACTIVITIES))
-        .local_activity_task_slot_supplier(FixedSizeSlotSupplier::new(ACTIVITIES))
+        // Each belongs to a task of a workflow, and keeps itself to a share of these.
+        .local_activity_task_slot_supplier(FixedSizeSlotSupplier::new(WORKFLOW_TASKS))
         .nexus_task_slot_supplier(FixedSizeSlotSupplier::new(1))
         .build();
     let mut syncs = WorkerOptions::new(SYNC_QUEUE)

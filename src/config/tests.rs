@@ -1,10 +1,10 @@
 //! Where settings come from, and what is wrong with them.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, path::PathBuf};
 
 use config::Environment;
 
-use super::{Config, values::review_seconds};
+use super::Config;
 use crate::{cli::Settings, home::Home};
 
 pub(super) fn read(

@@ -52,9 +52,9 @@ const DYNAMIC_CONFIG: [&str; 2] = [
     "system.enableActivityEagerExecution=true",
 ];
 
-/// What a dev server sets and another does not, set back: to read the names of search attributes from the
-/// database each time that it meets one. That is 30 times a song, on the one connection that all its work
-/// shares. It learns of new ones within [`LEARNT_WITHIN`](super::namespace::LEARNT_WITHIN).
+/// What a dev server sets and another does not, set back: to read the names of search attributes from the database
+/// each time that it meets one. That is 30 times a song, on the one connection that all its work shares. It learns of
+/// new ones within [`LEARNT_WITHIN`](super::namespace::LEARNT_WITHIN).
 const UNDONE: &str = "system.forceSearchAttributesCacheRefreshOnRead=false";
 
 /// SQLite settings: a log that is written once, and on the disk before an answer is given.

@@ -31,9 +31,8 @@ const READY_PATIENCE: Duration = Duration::from_secs(20);
 const STOP_PATIENCE: Duration = Duration::from_secs(8);
 
 /// What the managed engine sets and an untuned dev server leaves out, in words for people.
-pub const LEFT_OUT: &str = "history.transferProcessorMaxPollRPS=2000 and \
-    system.enableActivityEagerExecution=true, system.forceSearchAttributesCacheRefreshOnRead=false, the SQLite log \
-    in WAL mode, and a retention of 30 days; \
+pub const LEFT_OUT: &str = "history.transferProcessorMaxPollRPS=2000, system.enableActivityEagerExecution=true, \
+    system.forceSearchAttributesCacheRefreshOnRead=false, the SQLite log in WAL mode, and a retention of 30 days; \
     Segue itself is the same and asks for eager starts of either";
 
 /// A running one. It is killed when it is dropped.

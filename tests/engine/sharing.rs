@@ -4,14 +4,16 @@
 use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt};
 
 use crate::sandbox::{PATIENCE, Sandbox, User, signal, until};
+use segue_workflows::names;
 use sysinfo::Signal;
 use temporalio_client::{
     Connection, ConnectionOptions, Url,
-    grpc::WorkflowService,
+    grpc::{OperatorService, WorkflowService},
     tonic::{IntoRequest, Status},
 };
 use temporalio_common::protos::temporal::api::{
-    common::v1::{WorkflowExecution, WorkflowType},
+    common::v1::{Payload, SearchAttributes, WorkflowExecution, WorkflowType},
+    operatorservice::v1::RemoveSearchAttributesRequest,
     taskqueue::v1::TaskQueue,
     workflowservice::v1::{
         DescribeNamespaceRequest, DescribeWorkflowExecutionRequest, StartWorkflowExecutionRequest,
@@ -27,6 +29,24 @@ async fn connection(address: &str) -> Result<Connection, String> {
 
 /// Starts a workflow that no worker will ever take.
 async fn leave_work(address: &str, id: &str) {
+    leave_work_with(address, id, None).await.expect("started");
+}
+
+/// The same, with this search attribute.
+async fn leave_work_with(address: &str, id: &str, attribute: Option<&str>) -> Result<(), String> {
+    let of_any_value = |name: &str| {
+        let metadata = [("encoding", "json/plain"), ("type", "Keyword")];
+        let value = Payload {
+            metadata: metadata
+                .map(|(key, value)| (key.into(), value.into()))
+                .into(),
+            data: b"\"any\"".to_vec(),
+            ..Default::default()
+        };
+        SearchAttributes {
+            indexed_fields: [(name.to_owned(), value)].into(),
+        }
+    };
     let request = StartWorkflowExecutionRequest {
         namespace: "default".into(),
         workflow_id: id.into(),
@@ -36,15 +56,17 @@ async fn leave_work(address: &str, id: &str) {
             ..Default::default()
         }),
         request_id: id.into(),
+        search_attributes: attribute.map(of_any_value),
         ..Default::default()
     };
-    let connection = connection(address).await.expect("connected");
+    let connection = connection(address).await?;
     WorkflowService::start_workflow_execution(
         &mut *connection.workflow_service(),
         request.into_request(),
     )
     .await
-    .expect("started");
+    .map(drop)
+    .map_err(|status: Status| status.message().to_owned())
 }
 
 async fn find_work(address: &str, id: &str) -> Result<(), String> {
@@ -262,6 +284,40 @@ async fn a_vanished_engine_json_is_written_again() {
     leave_last(&sandbox, user);
 }
 
+/// A database from before has not all of them. The server learns of a new one some time after it was added.
+#[tokio::test]
+async fn a_search_attribute_that_was_missing_is_there_when_the_engine_is_said_to_be() {
+    let sandbox = Sandbox::new();
+    let user = sandbox.user();
+    let address = user.address();
+    let missing = names::SYNC_WAIT.name();
+    let request = RemoveSearchAttributesRequest {
+        search_attributes: vec![missing.to_owned()],
+        namespace: "default".to_owned(),
+    };
+    let connection = connection(&address).await.expect("connected");
+    let mut operator = connection.operator_service();
+    OperatorService::remove_search_attributes(&mut *operator, request.into_request())
+        .await
+        .expect("removed");
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    for attempt in 0.. {
+        let id = format!("before-{attempt}");
+        let Err(refused) = leave_work_with(&address, &id, Some(missing)).await else {
+            assert!(tokio::time::Instant::now() < deadline, "it was not removed");
+            continue;
+        };
+        assert!(refused.contains(missing), "{refused}");
+        break;
+    }
+    let second = sandbox.user();
+    assert_eq!(second.address(), address);
+    let started = leave_work_with(&address, "after", Some(missing)).await;
+    started.expect("it is known again");
+    second.leave();
+    leave_last(&sandbox, user);
+}
+
 #[tokio::test]
 async fn finished_work_is_kept_for_thirty_days_and_by_the_user_alone() {
     let sandbox = Sandbox::new();
@@ -287,7 +343,7 @@ async fn finished_work_is_kept_for_thirty_days_and_by_the_user_alone() {
     assert_eq!(days, 30);
     let mut attributes: Vec<_> = config.custom_search_attribute_aliases.values().collect();
     attributes.sort();
-    let mut wanted = segue_workflows::names::search_attributes();
+    let mut wanted = names::search_attributes();
     wanted.sort_unstable();
     assert_eq!(attributes, wanted);
 

@@ -85,7 +85,7 @@ async fn walk_every_path() -> BTreeMap<String, Vec<u8>> {
     ));
     ended(&server, &paths[4].1).await;
     paths.push((
-        "cancelled_search",
+        "search_at_once_cancelled",
         held_and_cancelled(&world, &server, "search").await,
     ));
     paths.push((
@@ -148,7 +148,7 @@ async fn walk_every_path() -> BTreeMap<String, Vec<u8>> {
         ended(&server, &dead).await["status"] == "failed"
     })
     .await;
-    paths.push(("dead_lettered", dead));
+    paths.push(("search_at_once_dead_lettered", dead));
     paths.push(("retry_that_failed", failed));
 
     world
@@ -220,9 +220,9 @@ async fn walk_the_waits(world: &World) -> Vec<(&'static str, String)> {
     server.call("cancel_sync", cancel).await.unwrap();
     server.end().await.unwrap();
     vec![
-        ("upstream_was_down", down),
+        ("search_at_once_down", down),
         ("woken", woken),
-        ("signed_out_and_cancelled", signed_out),
+        ("search_at_once_signed_out", signed_out),
     ]
 }
 
@@ -314,6 +314,19 @@ async fn walk_the_batches(world: &World) -> Vec<(&'static str, String)> {
     ]
 }
 
+/// Forgets all answers, of which there are to be so many.
+async fn forget_answers(server: &Server, many: usize) {
+    let known = async || {
+        let known = server.call("list_answers", json!({})).await.unwrap();
+        known["answers"].as_array().unwrap().clone()
+    };
+    until("they are listed", async || known().await.len() == many).await;
+    for answer in known().await {
+        let answer = json!({"answer_id": answer["answer_id"]});
+        server.call("forget_answer", answer).await.unwrap();
+    }
+}
+
 /// A song and a batch about which the user is asked, an answer that is forgotten, a question that is
 /// taken back, and a batch that takes over what a preview found.
 async fn walk_the_reviews(world: &World) -> Vec<(&'static str, String)> {
@@ -326,9 +339,7 @@ async fn walk_the_reviews(world: &World) -> Vec<(&'static str, String)> {
     ended(&server, &asked).await;
     let remembered = start(&server, unsure(playlist)).await;
     ended(&server, &remembered).await;
-    let answers = server.call("list_answers", json!({})).await.unwrap();
-    let answer = json!({"answer_id": answers["answers"][0]["answer_id"]});
-    server.call("forget_answer", answer).await.unwrap();
+    forget_answers(&server, 1).await;
 
     let songs = songs();
     let unsure_rows = unsure_batch(&songs[500..502], playlist);
@@ -337,11 +348,7 @@ async fn walk_the_reviews(world: &World) -> Vec<(&'static str, String)> {
         choose(&server, &review, "none").await.unwrap();
     }
     ended(&server, &asked_batch).await;
-    let answers = server.call("list_answers", json!({})).await.unwrap();
-    for answer in answers["answers"].as_array().unwrap() {
-        let answer = json!({"answer_id": answer["answer_id"]});
-        server.call("forget_answer", answer).await.unwrap();
-    }
+    forget_answers(&server, 2).await;
     let withdrawn = start_batch(&server, unsure_rows).await;
     reviews_open(&server, &withdrawn, 2).await;
     let cancel = json!({"sync_id": withdrawn, "wait_seconds": 20});

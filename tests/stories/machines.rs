@@ -59,7 +59,12 @@ async fn sigterm_lets_a_short_call_finish() {
 #[tokio::test]
 async fn sigterm_hands_a_long_call_back_and_the_next_worker_gets_it_at_once() {
     let world = World::new().await;
+    // The first is given up after 2 s, and made again.
+    world
+        .fault(json!({"endpoint": "search", "count": 1, "latency_ms": 20_000}))
+        .await;
     let (server, id) = held(&world, "search", 20_000).await;
+    world.until_asked("search", 2).await;
     let (process, since) = (server.pid().unwrap(), Instant::now());
     kill_process(pid(process), Signal::TERM).unwrap();
     until("it has ended", async || processes_gone(process)).await;

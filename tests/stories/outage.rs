@@ -12,9 +12,9 @@ const SYNCS: usize = 200;
 const OUTAGE: Duration = Duration::from_secs(60);
 
 /// Requests that reach a Spotify that is down: those that were under way when it went down (a
-/// worker makes 40 calls at a time), and one try each time a cool-down of one of the two circuits
-/// is over (5, 10, 20, 40 s).
-const MOST_REQUESTS: usize = 40 + 2 * 4;
+/// worker makes 40 calls at a time, and 20 searches at once), and one try each time a cool-down of
+/// one of the two circuits is over (5, 10, 20, 40 s).
+const MOST_REQUESTS: usize = 40 + 20 + 2 * 4;
 
 fn songs() -> Vec<Track> {
     let catalog = Catalog::builtin();
@@ -76,6 +76,24 @@ async fn two_hundred_syncs_outlast_an_outage_of_a_minute() {
         "{during} requests in the {} s of the outage",
         OUTAGE.as_secs()
     );
+    server.end().await.unwrap();
+}
+
+/// Every attempt counts that has waited for an answer in vain, and the search within the workflow's own task does not
+/// wait so long.
+#[tokio::test]
+async fn a_lone_sync_waits_for_an_upstream_that_stands_still() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    world
+        .fault(json!({"endpoint": "search", "count": 0, "latency_ms": 60_000}))
+        .await;
+    let id = start(&server, song(CLOCKS, world.empty())).await;
+    stands(&server, &id, "waiting_for_upstream").await;
+    world.lift_faults().await;
+    server.call("reset_circuit", json!({})).await.unwrap();
+    let view = ended(&server, &id).await;
+    assert_eq!(view["success"], true, "{view:#}");
     server.end().await.unwrap();
 }
 

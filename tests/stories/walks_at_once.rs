@@ -22,7 +22,7 @@ pub(crate) async fn walk_the_searches(world: &World) -> Vec<(&'static str, Strin
             "search_at_once_limited",
             json!({"status": 429, "retry_after": 2}),
         ),
-        ("search_at_once_lost", json!({"latency_ms": 3_500})),
+        ("search_at_once_slow", json!({"latency_ms": 2_500})),
     ];
     let mut paths = Vec::new();
     for (number, (path, mut fault)) in faults.into_iter().enumerate() {

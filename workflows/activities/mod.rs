@@ -13,12 +13,14 @@ mod mcp;
 mod model;
 mod notice;
 mod schedule;
+mod search_at_once;
 
 use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 pub use self::{
@@ -33,6 +35,7 @@ pub use self::{
     model::{Disambiguate, Disambiguated, Invoke, ModelActivities, Payer},
     notice::NoticeActivities,
     schedule::{LettersRetried, ReadFile, ReadSource, ScheduleActivities},
+    search_at_once::AtOnce,
 };
 pub(crate) use self::{attempt::KEEPING, mcp::Sessions};
 use self::{
@@ -50,6 +53,7 @@ use crate::{
 pub struct Activities {
     upstream: GatedUpstream,
     adds: InFlight,
+    searches_at_once: Semaphore,
     stopping: CancellationToken,
 }
 
@@ -59,6 +63,7 @@ impl Activities {
         Self {
             upstream,
             adds: InFlight::default(),
+            searches_at_once: Semaphore::new(search_at_once::MOST),
             stopping,
         }
     }
@@ -144,20 +149,14 @@ impl Activities {
         .await
     }
 
-    /// The same within a task of the workflow's own, which is to be short: none if it may not be asked now.
+    /// The same, for a task of the workflow's own to wait for.
     #[activity(name = "search_at_once")]
     pub async fn search_at_once(
         self: Arc<Self>,
         ctx: ActivityContext,
         query: Query,
-    ) -> Result<Attempted<Option<Vec<Candidate>>>, ActivityError> {
-        reading(&ctx, &self.stopping, async {
-            match self.upstream.leave_to_search().await {
-                Ok(leave) => self.upstream.candidates(leave, &query).await.map(Some),
-                Err(_) => Ok(None),
-            }
-        })
-        .await
+    ) -> Result<Attempted<AtOnce>, ActivityError> {
+        reading(&ctx, &self.stopping, self.found_at_once(&query)).await
     }
 
     /// Looks up the one playlist of this exact name.

@@ -244,6 +244,15 @@ impl Gate {
         }
     }
 
+    /// Leave to make one call, if it is to be had within this time: not while the circuit is open, nor while the one
+    /// call that tries is under way.
+    pub(crate) async fn pass_within(&self, time: Duration, group: Group) -> Option<Pass> {
+        if self.breaker(group).look().state != CircuitState::Closed {
+            return None;
+        }
+        timeout(time, self.pass(group, time)).await.ok()?.ok()
+    }
+
     /// What counts in this process.
     pub fn metrics(&self) -> &Metrics {
         &self.inner.metrics

@@ -18,10 +18,6 @@ const MOST_ITEMS: u32 = 20_000;
 /// be read again.
 const PATIENCE_BETWEEN_PAGES: Duration = Duration::from_secs(120);
 
-/// How long a call waits that is made at once or by another way: after a rest the process has to ask for its share
-/// of the calls first, which takes some milliseconds.
-const A_MOMENT: Duration = Duration::from_millis(500);
-
 /// What is in a playlist.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Entries {
@@ -58,9 +54,9 @@ impl GatedUpstream {
         self.through(Group::Search, Endpoint::Search, call).await
     }
 
-    /// Leave to search, if it is to be had without a long wait in line.
-    pub(crate) async fn leave_to_search(&self) -> Result<Pass, UpstreamError> {
-        self.gate.pass(Group::Search, A_MOMENT).await
+    /// Leave to search, if it is to be had within this time.
+    pub(crate) async fn leave_to_search_within(&self, time: Duration) -> Option<Pass> {
+        self.gate.pass_within(time, Group::Search).await
     }
 
     /// The candidates for this query.
