@@ -120,6 +120,7 @@ fn lives(process: &sysinfo::Process) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
 
     use super::*;
 
@@ -138,7 +139,14 @@ mod tests {
         // `sleep` takes the sum of its arguments, so the second one names this very process.
         let name: OsString = format!("0.{}", std::process::id()).into();
         let mut child = Command::new("sleep").arg("600").arg(&name).spawn().unwrap();
-        let found = find(|command_line| command_line.last() == Some(&name));
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let found = loop {
+            let found = find(|command_line| command_line.last() == Some(&name));
+            // A process that has just begun has no command line yet.
+            if !found.is_empty() || Instant::now() > deadline {
+                break found;
+            }
+        };
         assert_eq!(found.len(), 1);
         let pid = Pid::from_u32(child.id());
         assert!(found[0].pid == pid && is_alive(pid));
