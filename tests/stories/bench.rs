@@ -88,9 +88,10 @@ async fn a_small_run_measures_every_part_and_its_counts_agree() {
     }
     for column in ["managed", "stock"] {
         assert!(of("requests_a_song_at_once", column) >= 4.0, "{shown}");
-        // Two workflows, four activities of three events each, and what starts and ends them.
+        // Two workflows, an activity of three events, a search that is one, and what starts and ends them; more
+        // where something is in the way.
         let events = of("events_a_song", column);
-        assert!((30.0..60.0).contains(&events), "{events}: {shown}");
+        assert!((27.0..60.0).contains(&events), "{events}: {shown}");
         let events = of("events_a_track", column);
         assert!((0.1..5.0).contains(&events), "{events}: {shown}");
         assert!(of("history_bytes_a_track", column) > 60.0, "{shown}");
