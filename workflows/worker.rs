@@ -55,8 +55,8 @@ const STICKY_TIMEOUT: Duration = Duration::from_secs(3);
 /// replayed when its next step comes. About 20 kB each.
 const CACHED_WORKFLOWS: usize = 1000;
 
-/// Activities that run at a time, beside those within steps of workflows. The limiter lets fewer calls through a second than that; those in
-/// line take a slot, and the rest wait in the engine, where waiting costs nothing.
+/// Activities that run at a time, beside those within steps of workflows. The limiter lets fewer calls through
+/// a second than that; those in line take a slot, and the rest wait in the engine, where waiting costs nothing.
 const ACTIVITIES: usize = 40;
 
 /// Steps of workflows that are taken at a time: the SDK's own number.

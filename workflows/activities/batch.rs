@@ -341,13 +341,7 @@ async fn find(
     let ask = move |query: Query| {
         let upstream = upstream.clone();
         // Boxed, or the compiler does not see that it can be sent to another thread.
-        async move {
-            match &query {
-                Query::Isrc(isrc) => upstream.search_isrc(isrc).await,
-                Query::Text(text) => upstream.search(text).await,
-            }
-        }
-        .boxed()
+        async move { upstream.search(&query).await }.boxed()
     };
     Ok(Found::of(&find_match(&source, threshold, ask).await?))
 }

@@ -140,13 +140,7 @@ impl Activities {
         ctx: ActivityContext,
         query: Query,
     ) -> Result<Attempted<Vec<Candidate>>, ActivityError> {
-        reading(&ctx, &self.stopping, async {
-            match &query {
-                Query::Isrc(isrc) => self.upstream.search_isrc(isrc).await,
-                Query::Text(text) => self.upstream.search(text).await,
-            }
-        })
-        .await
+        reading(&ctx, &self.stopping, self.upstream.search(&query)).await
     }
 
     /// The same, for a task of the workflow's own to wait for.

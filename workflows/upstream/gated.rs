@@ -42,16 +42,13 @@ impl GatedUpstream {
         Self { upstream, gate }
     }
 
-    /// See [`Upstream::search`].
-    pub async fn search(&self, query: &str) -> Result<Vec<Candidate>, UpstreamError> {
-        let call = self.upstream.search(query);
-        self.through(Group::Search, Endpoint::Search, call).await
-    }
-
-    /// See [`Upstream::search_isrc`].
-    pub async fn search_isrc(&self, isrc: &str) -> Result<Vec<Candidate>, UpstreamError> {
-        let call = self.upstream.search_isrc(isrc);
-        self.through(Group::Search, Endpoint::Search, call).await
+    /// The candidates for this query, when its turn has come.
+    ///
+    /// # Errors
+    /// The call failed, or was held back.
+    pub async fn search(&self, query: &Query) -> Result<Vec<Candidate>, UpstreamError> {
+        let leave = self.gate.pass(Group::Search, PATIENCE).await?;
+        self.candidates(leave, query).await
     }
 
     /// Leave to search, if it is to be had within this time.
@@ -59,7 +56,7 @@ impl GatedUpstream {
         self.gate.pass_within(time, Group::Search).await
     }
 
-    /// The candidates for this query.
+    /// The same, with leave that was got before.
     pub(crate) async fn candidates(
         &self,
         leave: Pass,
