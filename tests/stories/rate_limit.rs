@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use segue_spotify::sim::LoggedRequest;
 use serde_json::{Value, json};
 
 use crate::support::{CLOCKS, World, ended, engine_of, kill, song, stands, start, until};
@@ -133,13 +134,14 @@ async fn a_limit_that_one_process_met_holds_for_the_other() {
         let id = start(server, song(title, world.empty())).await;
         ended(server, &id).await;
     }
-    let calls = world.sim.requests().len();
     world
         .fault(json!({"endpoint": "search", "count": 1, "status": 429, "retry_after": LONG}))
         .await;
     let limited = start(&one, song(("Up", "Cardi B", ""), world.empty())).await;
     stands(&one, &limited, "waiting_for_rate_limit").await;
-    let met = world.sim.requests()[calls].at_ms;
+    let refused = |request: &LoggedRequest| request.status == Some(429);
+    let requests = world.sim.requests();
+    let met = requests.iter().find(|request| refused(request)).unwrap();
     // The other process hears of it when it renews its share: 8.5 s later at most, if it believes to
     // be alone, as it does when all work so far has come to the first.
     tokio::time::sleep(Duration::from_secs(10)).await;
@@ -161,7 +163,7 @@ async fn a_limit_that_one_process_met_holds_for_the_other() {
         .sim
         .requests()
         .into_iter()
-        .filter(|request| request.at_ms > met)
+        .filter(|request| request.seq > met.seq)
         .collect();
     assert!(later.is_empty(), "{later:?}");
     one.end().await.unwrap();
