@@ -3,7 +3,7 @@
 //! 1. Find the playlist, or make it, and read once what is in it.
 //! 2. Page after page: search and match it ([`BatchPage`]; the next page is searched while this one is
 //!    added), leave out what is there or came before, and place the rest ([`PlacePage`]).
-//! 3. Rows about which the user is asked ([`Review`]) have their turn when the answers come, after all
+//! 3. Rows about which the user is asked ([`Review`](crate::review::Review)) have their turn when the answers come, after all
 //!    pages.
 //! 4. All or nothing, and a track failed; or cancelled so: take out again what was added.
 //!
@@ -11,7 +11,10 @@
 //! with what it knows. No row is forgotten: its fate is a letter in the outcome, and what was found for
 //! it the result of its page.
 
+mod adding;
+mod outcome;
 mod reviews;
+mod rows;
 
 use std::time::Duration;
 
@@ -25,21 +28,18 @@ use temporalio_sdk::{
 };
 
 use crate::{
-    activities::{Activities, BatchActivities, NewPlaylist, PagePlacement, Payer},
+    activities::{Activities, BatchActivities, NewPlaylist, Payer},
     batch::{
-        BatchInput, BatchOptions, BatchOutcome, BatchProgress, Counts, FailedBatch, Fate, Found,
-        Known, OnAmbiguous, Phase, Pick, ROWS_A_PAGE, Row, SoFar, SourcePage, Target, There,
+        BatchInput, BatchOutcome, BatchProgress, Counts, FailedBatch, Fate, Known, OnAmbiguous,
+        Phase, SoFar, SourcePage, Target,
     },
     batch_page::{BatchPage, PageFound, PageInput},
-    error::{ErrorCode, SyncError},
-    model::Usage,
     names,
-    notices::{self, Event},
-    place_page::{PagePlaced, PlacePage, PlacePageInput},
+    place_page::PlacePage,
     review::Reviewed,
-    step::{StepFailure, StepPolicy, Steps, failed_with, now, run_step},
+    step::{StepFailure, StepPolicy, Steps, failed_with, run_step},
     sync::{PlaylistRef, SyncStatus, Wait},
-    turn::{internal, of_child, start_in_turn},
+    turn::{internal, of_child},
 };
 
 /// Looking up the playlist, and reading it: 10,000 entries are 200 calls.
@@ -63,12 +63,6 @@ const CHANGE: StepPolicy = StepPolicy {
 /// Pages of one run: a page takes some 30 events and 15 kB, and the whole is to stay far below the
 /// 10,240 events and 10 MB at which Temporal warns.
 const PAGES_A_RUN: usize = 50;
-
-/// Entries that Spotify allows in a playlist.
-const PLAYLIST_HOLDS: u32 = 10_000;
-
-/// Characters of one of Spotify's ids.
-const ID_LENGTH: usize = 22;
 
 /// See the module.
 #[workflow]
@@ -376,117 +370,6 @@ impl BatchSync {
         Ok((number, input))
     }
 
-    /// What is to become of each row, and what is to be added: the places of the rows in the page, and
-    /// their tracks.
-    fn decide(ctx: &WorkflowContext<Self>, rows: &[Row]) -> (Vec<Fate>, Vec<(usize, Pick)>) {
-        ctx.state_mut(|batch| {
-            let options = batch.input.options;
-            let mut picks = Vec::new();
-            let mut fates = Vec::new();
-            for (place, row) in rows.iter().enumerate() {
-                let picked = pick_of(&row.found, &options).map_err(|fate| match fate {
-                    Fate::WaitingForReview if !batch.may_ask() => Fate::Uncertain,
-                    fate => fate,
-                });
-                if picked == Err(Fate::WaitingForReview) {
-                    batch.so_far.asked += 1;
-                }
-                let fate = match picked {
-                    Err(fate) => fate,
-                    Ok(pick) => batch.so_far.take(pick, &options).unwrap_or_else(|fate| {
-                        picks.push((place, pick.clone()));
-                        fate
-                    }),
-                };
-                fates.push(fate);
-            }
-            (fates, picks)
-        })
-    }
-
-    /// Adds what is to be added of a page, when its turn has come.
-    async fn place(
-        ctx: &WorkflowContext<Self>,
-        page: u32,
-        fates: &mut [Fate],
-        picks: &[(usize, Pick)],
-    ) -> Result<(), StepFailure> {
-        let picks = ctx.state_mut(|batch| batch.what_fits(page, fates, picks));
-        let (options, input) = ctx.state(|batch| {
-            let input = PlacePageInput {
-                playlist_id: batch.so_far.playlist_id.clone(),
-                track_uris: picks
-                    .iter()
-                    .map(|(_, pick)| pick.track.uri.clone())
-                    .collect(),
-                from: batch.so_far.entries,
-                add_duplicates: batch.input.options.add_duplicates,
-            };
-            (batch.input.options, input)
-        });
-        let in_vain = options.atomic
-            && (fates.iter().any(|fate| fate.is_miss()) || ctx.state(Self::has_missed));
-        if options.dry_run || picks.is_empty() || in_vain {
-            return Ok(());
-        }
-        let id = names::place_page_id(&input.playlist_id);
-        let started = start_in_turn(ctx, || PlacePage::run, &input, &id, None).await?;
-        ctx.state_mut(|batch| batch.placing = Some(id));
-        let placed = started.result().await;
-        ctx.state_mut(|batch| batch.placing = None);
-        let placed = placed.map_err(|error| of_child(&error))?;
-        for ((place, _), letter) in picks.iter().zip(placed.fates.chars()) {
-            fates[*place] = Fate::of_letter(letter);
-        }
-        ctx.state_mut(|batch| batch.take_in(page, &placed, picks));
-        match placed.error {
-            _ if placed.cancelled => Err(StepFailure::Cancelled { tried: true }),
-            // One that is about the playlist, and not about a track, would meet every page.
-            Some(error) if !is_about_a_track(&error) => Err(StepFailure::Failed(error)),
-            _ => Ok(()),
-        }
-    }
-
-    /// Those of the tracks for which the playlist has room; the others have failed.
-    fn what_fits<'a>(
-        &mut self,
-        page: u32,
-        fates: &mut [Fate],
-        picks: &'a [(usize, Pick)],
-    ) -> &'a [(usize, Pick)] {
-        let room = PLAYLIST_HOLDS.saturating_sub(self.so_far.entries) as usize;
-        let (fitting, too_many) = picks.split_at(room.min(picks.len()));
-        if !too_many.is_empty() && !self.input.options.dry_run {
-            for (place, _) in too_many {
-                fates[*place] = Fate::Failed;
-            }
-            let full = format!(
-                "the playlist is full: Spotify allows {PLAYLIST_HOLDS} songs in one; sync the rest to another"
-            );
-            let full = SyncError::new(ErrorCode::InvalidRequest, full);
-            self.so_far.page_errors.push((page, full));
-        }
-        fitting
-    }
-
-    /// Takes in what came of a page in the playlist.
-    fn take_in(&mut self, page: u32, placed: &PagePlaced, picks: &[(usize, Pick)]) {
-        let so_far = &mut self.so_far;
-        so_far.entries = placed.entries;
-        so_far.known.merge_but(&placed.known, &so_far.ours);
-        so_far.retry_count += placed.retries;
-        if let Some(error) = &placed.error {
-            so_far.page_errors.push((page, error.clone()));
-        }
-        if self.input.options.atomic {
-            for ((_, pick), letter) in picks.iter().zip(placed.fates.chars()) {
-                if Fate::of_letter(letter) == Fate::Added {
-                    so_far.added.push_str(&pick.track.id);
-                }
-            }
-        }
-    }
-
     /// The page is done.
     fn note_page(ctx: &WorkflowContext<Self>, fates: &[Fate], retries: u32) {
         let (page, letters) = ctx.state_mut(|batch| {
@@ -517,47 +400,6 @@ impl BatchSync {
         }
     }
 
-    /// Whether what was added is to be taken out again.
-    fn is_to_be_undone(&self, ended_well: bool) -> bool {
-        let something_missed = !ended_well || self.has_missed();
-        self.input.options.atomic && something_missed && !self.so_far.added.is_empty()
-    }
-
-    /// Takes out what was added, the last first.
-    async fn undo(ctx: &WorkflowContext<Self>) {
-        Self::enter(ctx, Phase::Undo);
-        // A token of its own, or the undo would be cancelled with the rest.
-        let token = WorkflowCancellationToken::new();
-        let (playlist_id, added) =
-            ctx.state(|batch| (batch.so_far.playlist_id.clone(), batch.so_far.added.clone()));
-        let ids: Vec<String> = added
-            .as_bytes()
-            .chunks(ID_LENGTH)
-            .map(|id| format!("spotify:track:{}", String::from_utf8_lossy(id)))
-            .collect();
-        for track_uris in ids.rchunks(ROWS_A_PAGE) {
-            let activity = || BatchActivities::take_out_page;
-            let taken = run_step(ctx, CHANGE, &token, activity, |_| PagePlacement {
-                playlist_id: playlist_id.clone(),
-                track_uris: track_uris.to_vec(),
-                from: 0,
-                tried_before: false,
-                add_duplicates: false,
-            })
-            .await;
-            if let Err(StepFailure::Failed(error)) = taken {
-                ctx.state_mut(|batch| batch.so_far.undo_error = Some(error));
-                return;
-            }
-        }
-        ctx.state_mut(|batch| {
-            let taken_out = Fate::TakenOut.letter().to_string();
-            let so_far = &mut batch.so_far;
-            so_far.fates = so_far.fates.replace(Fate::Added.letter(), &taken_out);
-            so_far.added.clear();
-        });
-    }
-
     fn enter(ctx: &WorkflowContext<Self>, phase: Phase) {
         ctx.state_mut(|batch| batch.progress.phase = phase);
         Self::show(ctx, []);
@@ -578,170 +420,6 @@ impl BatchSync {
             tracing::debug!("the progress cannot be shown: {error}");
         }
     }
-
-    /// Tells the user how it ended, if they are told of anything. That it is on record takes the engine a moment,
-    /// and the receiver has no part in it.
-    async fn tell_of_end(ctx: &WorkflowContext<Self>, ended: &Result<(), StepFailure>) {
-        if !ctx.state(|batch| batch.input.notify) {
-            return;
-        }
-        let (status, error) = match ended {
-            Ok(()) => (SyncStatus::Completed, None),
-            Err(StepFailure::Cancelled { .. }) => (SyncStatus::Cancelled, None),
-            Err(StepFailure::Failed(error)) => (SyncStatus::Failed, Some(error)),
-        };
-        let outcome = ctx.state(|batch| batch.outcome(status, now(ctx)));
-        let (user, target) =
-            ctx.state(|batch| (batch.input.user_id.clone(), batch.input.target.clone()));
-        let batch = (ctx.workflow_id(), &*user);
-        notices::tell(ctx, |time| {
-            Event::batch_ended(time, batch, target.as_str(), status, &outcome, error)
-        })
-        .await;
-    }
-
-    fn end(ctx: &WorkflowContext<Self>, status: SyncStatus) -> BatchOutcome {
-        let outcome = ctx.state_mut(|batch| {
-            let outcome = batch.outcome(status, now(ctx));
-            batch.progress.wait(None);
-            batch.progress.status = status;
-            batch.progress.phase = Phase::Done;
-            batch.progress.counts = outcome.counts;
-            outcome
-        });
-        let attributes = ctx.state(|batch| batch.progress.attributes());
-        ctx.upsert_search_attributes(attributes);
-        outcome
-    }
-
-    /// What has come of it when it ends like this.
-    fn outcome(&self, status: SyncStatus, now: Timestamp) -> BatchOutcome {
-        let (so_far, options) = (self.so_far.clone(), &self.input.options);
-        let counts = Counts::of(self.input.rows, &so_far.fates);
-        let milliseconds = now.duration_since(so_far.started_at).as_millis();
-        BatchOutcome {
-            success: status == SyncStatus::Completed && counts.missed() == 0,
-            message: story_of(&counts, status, options, &so_far),
-            playlist_id: so_far.playlist_id,
-            counts,
-            fates: so_far.fates,
-            chosen: so_far.chosen,
-            page_errors: so_far.page_errors,
-            pages: so_far.pages_done,
-            reversed: options.reversed,
-            dry_run: options.dry_run,
-            model: so_far.model,
-            retry_count: so_far.retry_count,
-            execution_time_seconds: milliseconds as f64 / 1000.0,
-        }
-    }
-}
-
-impl SoFar {
-    /// What becomes of a row with this track without anything being added; an error, with its fate
-    /// until then, if the track is to be added.
-    fn take(&mut self, pick: &Pick, options: &BatchOptions) -> Result<Fate, Fate> {
-        match self.meets(pick) {
-            Some(fate) if !options.add_duplicates => Ok(fate),
-            _ => {
-                self.ours.remember(&pick.track);
-                Err(match options.dry_run {
-                    true => Fate::WouldAdd,
-                    false => Fate::Pending,
-                })
-            }
-        }
-    }
-
-    /// How the track is met again: earlier in this batch, or in the playlist.
-    fn meets(&self, pick: &Pick) -> Option<Fate> {
-        if self.ours.look_for(&pick.track).is_some() {
-            return Some(Fate::Repeated);
-        }
-        Some(match self.known.look_for(&pick.track)? {
-            There::Track => Fate::AlreadyThere,
-            There::Recording | There::Song => Fate::AlreadyThereAsAnother,
-        })
-    }
-}
-
-/// The track to take for a row, or what becomes of a row that has none.
-fn pick_of<'a>(found: &'a Found, options: &BatchOptions) -> Result<&'a Pick, Fate> {
-    match (found, options.on_ambiguous) {
-        (Found::Match(pick), _) => Ok(pick),
-        (Found::Unsure(picks), OnAmbiguous::Best) => picks.first().ok_or(Fate::NotFound),
-        // A dry run asks nobody.
-        (Found::Unsure(_), OnAmbiguous::Review) if !options.dry_run => Err(Fate::WaitingForReview),
-        // What the model has decided is a match by now.
-        (Found::Unsure(_), OnAmbiguous::Skip | OnAmbiguous::Review | OnAmbiguous::Ai) => {
-            Err(Fate::Uncertain)
-        }
-        (Found::Nothing, _) => Err(Fate::NotFound),
-        (Found::Declined, _) => Err(Fate::Declined),
-        (Found::Failed(_), _) => Err(Fate::Failed),
-        (Found::Repeated, _) => Err(Fate::Repeated),
-    }
-}
-
-fn is_about_a_track(error: &SyncError) -> bool {
-    matches!(
-        error.code,
-        ErrorCode::InvalidRequest | ErrorCode::NotVerified
-    )
-}
-
-/// What happened, in a few sentences.
-fn story_of(counts: &Counts, status: SyncStatus, options: &BatchOptions, so_far: &SoFar) -> String {
-    let tracks = |n: u32| match n {
-        1 => "1 track".to_owned(),
-        n => format!("{n} tracks"),
-    };
-    let mut parts = Vec::new();
-    for (n, what) in [
-        (counts.added, "added"),
-        (counts.would_add, "would be added"),
-        (counts.already_there, "already in the playlist"),
-        (counts.repeated, "repeated in the source"),
-        (counts.uncertain, "without a certain match"),
-        (counts.declined, "left out, as you said"),
-        (counts.not_found, "not on Spotify"),
-        (counts.failed, "failed"),
-        (counts.taken_out, "added and taken out again"),
-        (counts.pending, "not done"),
-    ] {
-        if n > 0 {
-            parts.push(format!("{n} {what}"));
-        }
-    }
-    let of = format!("Of {}: {}.", tracks(counts.total), parts.join(", "));
-    let mut sentences = match status {
-        SyncStatus::Cancelled => format!("The batch was cancelled. {of}"),
-        SyncStatus::Failed => format!("The batch failed. {of}"),
-        _ => of,
-    };
-    if options.atomic && counts.missed() > 0 && so_far.undo_error.is_none() {
-        sentences.push_str(" It was to be all or nothing: the playlist is as it was before.");
-    }
-    if !so_far.model.is_none() {
-        let Usage { calls, .. } = so_far.model;
-        let tokens = so_far.model.tokens();
-        sentences.push_str(&format!(
-            " The model was asked {calls} times ({tokens} tokens)."
-        ));
-    }
-    if let Some(error) = &so_far.model_error {
-        sentences.push_str(&format!(
-            " The model could not be asked about all tracks in doubt ({error}); those are left out. {}",
-            error.next_step
-        ));
-    }
-    if let Some(error) = &so_far.undo_error {
-        sentences.push_str(&format!(
-            " What had been added could not be taken out again ({error}); take it out in Spotify \
-             if you do not want it."
-        ));
-    }
-    sentences
 }
 
 /// The search attributes of a batch.

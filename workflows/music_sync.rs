@@ -3,14 +3,14 @@
 //! 1. Find the playlist, if it was given by name.
 //! 2. Search and match: one query of the ladder after the other, until a candidate is good enough.
 //!    No such candidate is a *result*, with the best one and its score.
-//!    One that is uncertain is what the user said of this track before, or says now ([`Review`]).
+//!    One that is uncertain is what the user said of this track before, or says now ([`Review`](crate::review::Review)).
 //! 3. Place the match ([`PlaceTrack`]): look, add, verify, and undo if the sync is cancelled.
 //! 4. Out of attempts: a [`DeadLetter`] keeps the sync until it is retried or discarded.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+mod doubt;
+mod outcome;
+
+use std::{collections::BTreeSet, time::Duration};
 
 use jiff::Timestamp;
 use temporalio_common::{WorkflowDefinition, search_attributes::SearchAttributes};
@@ -21,19 +21,15 @@ use temporalio_sdk::{
     WorkflowResult, WorkflowTermination,
 };
 
+use self::outcome::{cancelled, no_match, of_match};
 use crate::{
-    activities::{Activities, AtOnce, Payer},
+    activities::{Activities, AtOnce},
     agent_sync::{AgentOutcome, AgentSync, AgentSyncInput},
-    batch::{Found, OnAmbiguous, Pick},
     dead_letter::{DeadLetter, LetterInput},
-    disambiguation,
     error::{ErrorCode, SyncError},
-    matching::{Decision, Match, Query, Score, ScoreParts, find_match},
+    matching::{Decision, Match, Query, find_match},
     names,
-    notices::{self, Event},
     place_track::{PlaceInput, PlaceTrack, Placed},
-    remembered_answer::recall,
-    review::{self, DecidedBy, Review, ReviewInput, Verdict},
     simple_agent_sync::SimpleAgentSync,
     standing::details_for_placing,
     step::{
@@ -44,7 +40,7 @@ use crate::{
         FailedSync, PlaylistRef, Progress, Step, Strategy, SyncInput, SyncOutcome, SyncStatus, Wait,
     },
     track::Candidate,
-    turn::{internal, of_child, start_in_turn},
+    turn::{of_child, start_in_turn},
 };
 
 /// Searching, and looking up a playlist by its name.
@@ -318,121 +314,6 @@ impl MusicSync {
         run_step_as(ctx, policy, manner, &token, search, query).await
     }
 
-    /// The match to place: the matcher's, or of an uncertain track what the user said before or says
-    /// now; or the outcome of a sync that has none.
-    async fn decide(
-        ctx: &WorkflowContext<Self>,
-        decision: &Decision,
-        playlist_id: &str,
-    ) -> Result<Result<Match, SyncOutcome>, StepFailure> {
-        if let Some(found) = &decision.matched {
-            return Ok(Ok(found.clone()));
-        }
-        let input = ctx.state(|sync| sync.input.clone());
-        let without = || no_match(decision, input.match_threshold);
-        let (Some(on_ambiguous), Found::Unsure(picks)) = (input.on_ambiguous, Found::of(decision))
-        else {
-            return Ok(Err(without()));
-        };
-        let track = BTreeMap::from([(0, input.track.clone())]);
-        let recalled = recall(ctx, input.user_id.clone(), track).await;
-        let verdict = match (recalled.get(&0), on_ambiguous) {
-            (Some(said), _) => Verdict {
-                decided_by: DecidedBy::User,
-                pick: said.clone(),
-            },
-            (None, OnAmbiguous::Skip) => return Ok(Err(without())),
-            (None, OnAmbiguous::Best) => {
-                let best = decision.best().cloned();
-                return Ok(best.ok_or_else(without));
-            }
-            (None, OnAmbiguous::Ai) => return Self::ask_model(ctx, decision).await,
-            (None, OnAmbiguous::Review) => Self::review(ctx, picks, playlist_id).await?,
-        };
-        Ok(match (verdict.pick, verdict.decided_by) {
-            (Some(pick), _) => Ok(chosen(decision, pick)),
-            (None, DecidedBy::User) => Err(declined(decision)),
-            (None, _) => Err(unanswered(decision)),
-        })
-    }
-
-    /// Asks a model which of the candidates it is; what it does not decide is left out.
-    async fn ask_model(
-        ctx: &WorkflowContext<Self>,
-        decision: &Decision,
-    ) -> Result<Result<Match, SyncOutcome>, StepFailure> {
-        let input = ctx.state(|sync| sync.input.clone());
-        let mut without = no_match(decision, input.match_threshold);
-        let Some(doubt) = disambiguation::doubt(&input.track, &decision.candidates) else {
-            return Ok(Err(without));
-        };
-        let payer = Payer {
-            user_id: input.user_id,
-            sync_id: ctx.workflow_id().to_owned(),
-        };
-        let answers = disambiguation::ask(ctx, &payer, &[doubt]).await?;
-        let choice = answers.choices.get(&0);
-        let found = choice.and_then(|choice| disambiguation::chosen(choice, &decision.candidates));
-        let told = match answers.error {
-            Some(error) => format!(
-                " The model could not be asked: {error}. {}",
-                error.next_step
-            ),
-            None => " The model chose none of the candidates either.".to_owned(),
-        };
-        without.message.push_str(&told);
-        Ok(found.ok_or(without))
-    }
-
-    /// Asks the user which of the candidates it is.
-    async fn review(
-        ctx: &WorkflowContext<Self>,
-        candidates: Vec<Pick>,
-        playlist_id: &str,
-    ) -> Result<Verdict, StepFailure> {
-        let sync_id = ctx.workflow_id().to_owned();
-        let input = ctx.state(|sync| ReviewInput {
-            user_id: sync.input.user_id.clone(),
-            row: None,
-            number: None,
-            playlist: playlist_id.to_owned(),
-            source: sync.input.track.clone(),
-            terms: sync.input.review,
-            sync_id,
-            candidates,
-        });
-        let id = names::review_id(&input.sync_id, None);
-        let token = ctx.cancellation_token();
-        let options = review::options(id, &input, ParentClosePolicy::RequestCancel, token);
-        let wait = review::wait(input.terms.deadline(ctx), 1);
-        let started = ctx
-            .start_child_workflow(Review::run, input, options)
-            .await
-            .map_err(|error| match error.as_cancelled() {
-                Some(_) => StepFailure::Cancelled { tried: false },
-                None => internal(&error),
-            })?;
-        Self::show_wait(ctx, Some(wait.clone())).await;
-        Self::tell_of_review(ctx, playlist_id, wait.until).await;
-        let verdict = started.result().await;
-        Self::show_wait(ctx, None).await;
-        verdict.map_err(|error| of_child(&error))
-    }
-
-    /// Tells the user that it waits for them, if they are told of anything.
-    async fn tell_of_review(ctx: &WorkflowContext<Self>, playlist: &str, until: Timestamp) {
-        let input = ctx.state(|sync| sync.input.clone());
-        if !input.notify {
-            return;
-        }
-        let sync = (ctx.workflow_id(), &*input.user_id);
-        let track = Some(&input.track);
-        notices::tell(ctx, |time| {
-            Event::review_waiting(time, sync, playlist, (1, until), track)
-        })
-        .await;
-    }
-
     /// Places the match, when its turn has come: the engine runs one `PlaceTrack` of a playlist
     /// and a track at a time.
     async fn place(
@@ -569,136 +450,4 @@ pub fn attributes_of(sync: &SyncInput, status: SyncStatus) -> SearchAttributes {
         attributes.apply(names::PLAYLIST_NAME.value_set(value(name)));
     }
     attributes
-}
-
-fn of_match(found: Match) -> SyncOutcome {
-    let name = format!(
-        "\"{}\" by {}",
-        found.candidate.title,
-        found.candidate.artists.join(", ")
-    );
-    SyncOutcome {
-        success: true,
-        message: name,
-        spotify_track_id: Some(found.candidate.id.clone()),
-        spotify_track_uri: Some(found.candidate.uri.clone()),
-        confidence_score: Some(found.score.confidence),
-        match_method: Some(found.score.method),
-        best_candidate: Some(found),
-        ..empty()
-    }
-}
-
-/// The match that the user chose.
-fn chosen(decision: &Decision, pick: Pick) -> Match {
-    let mut ranked = decision.candidates.iter();
-    let known = ranked.find(|known| known.candidate.id == pick.track.id);
-    let score = known.map_or_else(
-        || Score {
-            confidence: pick.confidence_score,
-            method: pick.match_method,
-            parts: ScoreParts::default(),
-            version_note: None,
-        },
-        |known| Score {
-            method: pick.match_method,
-            ..known.score.clone()
-        },
-    );
-    Match {
-        candidate: pick.track,
-        score,
-    }
-}
-
-fn declined(decision: &Decision) -> SyncOutcome {
-    SyncOutcome {
-        message: "Nothing was added: you said that none of the candidates is this track."
-            .to_owned(),
-        ..undecided(decision)
-    }
-}
-
-fn unanswered(decision: &Decision) -> SyncOutcome {
-    SyncOutcome {
-        message: "Nothing was added: the review was not answered before its deadline.".to_owned(),
-        ..undecided(decision)
-    }
-}
-
-fn undecided(decision: &Decision) -> SyncOutcome {
-    let best = decision.best();
-    SyncOutcome {
-        confidence_score: best.map(|best| best.score.confidence),
-        best_candidate: best.cloned(),
-        ..empty()
-    }
-}
-
-fn no_match(decision: &Decision, threshold: f64) -> SyncOutcome {
-    let best = decision.best();
-    let named = |m: &Match| {
-        let album = m.candidate.album.as_deref().unwrap_or("no album");
-        let seconds = m.candidate.duration_ms.unwrap_or(0) / 1000;
-        let length = format!("{}:{:02}", seconds / 60, seconds % 60);
-        let artists = m.candidate.artists.join(", ");
-        format!("\"{}\" by {artists} ({album}, {length})", m.candidate.title)
-    };
-    let message = match best.zip(decision.rival.as_ref()) {
-        Some((best, rival)) => format!(
-            "Two recordings fit equally well: {} and {}. Nothing was added; give the length or the ISRC to decide.",
-            named(best),
-            named(rival),
-        ),
-        None => no_good_match(best, threshold),
-    };
-    SyncOutcome {
-        message,
-        ..undecided(decision)
-    }
-}
-
-fn no_good_match(best: Option<&Match>, threshold: f64) -> String {
-    match best {
-        Some(best) => format!(
-            "No match was good enough: the best candidate, \"{}\" by {}, scored {:.2}; {:.2} is needed. Nothing was added.",
-            best.candidate.title,
-            best.candidate.artists.join(", "),
-            best.score.confidence,
-            threshold,
-        ),
-        None => "Spotify has no such track. Nothing was added.".to_owned(),
-    }
-}
-
-fn cancelled(undone: String) -> SyncOutcome {
-    SyncOutcome {
-        message: format!("The sync was cancelled. {undone}"),
-        undone: Some(undone),
-        ..empty()
-    }
-}
-
-fn empty() -> SyncOutcome {
-    SyncOutcome {
-        success: false,
-        message: String::new(),
-        spotify_track_id: None,
-        spotify_track_uri: None,
-        confidence_score: None,
-        match_method: None,
-        best_candidate: None,
-        already_present: false,
-        undone: None,
-        retry_count: 0,
-        execution_time_seconds: 0.0,
-    }
-}
-
-impl SyncOutcome {
-    /// The message, finished by what happened to the track that it names.
-    fn with(mut self, happened: &str) -> Self {
-        self.message = format!("{} {happened}.", self.message);
-        self
-    }
 }

@@ -1,5 +1,7 @@
 //! The words of a batch: many tracks into one playlist.
 
+mod fate;
+mod found;
 mod imported;
 mod known;
 mod packed;
@@ -13,6 +15,8 @@ use serde::{Deserialize, Serialize};
 use temporalio_common::search_attributes::SearchAttributeUpdate;
 
 pub use self::{
+    fate::{Counts, Fate},
+    found::{Found, POSSIBLE, Pick, Row},
     imported::Imported,
     known::{Known, There},
     packed::{NotPacked, Packed},
@@ -20,11 +24,10 @@ pub use self::{
 };
 use crate::{
     error::SyncError,
-    matching::{Decision, Match, MatchMethod},
     model::Usage,
     review::{ReviewTerms, Verdict},
     sync::{self, PlaylistRef, SyncStatus, Wait},
-    track::{Candidate, SourceTrack},
+    track::SourceTrack,
 };
 
 /// Rows of a page: what Spotify takes in one add.
@@ -34,13 +37,9 @@ pub const MOST_ROWS: usize = 20_000;
 /// Bytes that the packed rows of a batch may have. The engine takes 2 MB in one piece, and what is
 /// known of the playlist goes along.
 pub const MOST_PACKED: usize = 1_400_000;
-/// A candidate below this confidence is not a possible match.
-pub const POSSIBLE: f64 = 0.60;
 /// Rows of one batch that the user is asked about at most: more than anybody answers, and few enough
 /// for what the engine allows a workflow to have under way. The rows beyond stay uncertain.
 pub const MOST_REVIEWS: u32 = 1_000;
-/// Possible matches that are kept of a row that has no good one.
-const MOST_PICKS: usize = 5;
 
 /// A page of the source: at most [`ROWS_A_PAGE`] tracks.
 pub type SourcePage = Packed<Vec<SourceTrack>>;
@@ -184,217 +183,6 @@ pub struct SoFar {
     pub model_error: Option<SyncError>,
 }
 
-/// What became of a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Fate {
-    /// Its turn has not come.
-    Pending,
-    /// The track was added.
-    Added,
-    /// In a dry run: it would be.
-    WouldAdd,
-    /// The very track was in the playlist before.
-    AlreadyThere,
-    /// The same recording or song was in the playlist before, under another id.
-    AlreadyThereAsAnother,
-    /// The same row, or another that came to the same song, stands before it in the source.
-    Repeated,
-    /// There is a possible match, and none that is good enough.
-    Uncertain,
-    /// There are possible matches, and the user is asked which it is.
-    WaitingForReview,
-    /// The user said that none of the possible matches is it.
-    Declined,
-    /// Spotify has no such track.
-    NotFound,
-    /// It could not be searched or added.
-    Failed,
-    /// It had been added, and was taken out again.
-    TakenOut,
-}
-
-impl Fate {
-    /// All, with the letter by which a history names each.
-    const LETTERS: [(Self, char); 12] = [
-        (Self::Pending, '.'),
-        (Self::Added, '+'),
-        (Self::WouldAdd, 'w'),
-        (Self::AlreadyThere, '='),
-        (Self::AlreadyThereAsAnother, '~'),
-        (Self::Repeated, 'r'),
-        (Self::Uncertain, '?'),
-        (Self::WaitingForReview, 'v'),
-        (Self::Declined, 'n'),
-        (Self::NotFound, '0'),
-        (Self::Failed, '!'),
-        (Self::TakenOut, '-'),
-    ];
-
-    /// The letter by which a history names it.
-    pub fn letter(self) -> char {
-        let known = Self::LETTERS.iter().find(|(fate, _)| *fate == self);
-        known.map_or('.', |(_, letter)| *letter)
-    }
-
-    /// Whether a track that the user wanted is missing for good.
-    pub(crate) fn is_miss(self) -> bool {
-        matches!(
-            self,
-            Self::Uncertain | Self::Declined | Self::NotFound | Self::Failed
-        )
-    }
-
-    /// The fate of this letter.
-    pub fn of_letter(letter: char) -> Self {
-        let known = Self::LETTERS.iter().find(|(_, known)| *known == letter);
-        known.map_or(Self::Pending, |(fate, _)| *fate)
-    }
-}
-
-/// How many rows came to what.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Counts {
-    /// Rows of the source.
-    pub total: u32,
-    /// Added to the playlist.
-    pub added: u32,
-    /// In a dry run: would be added.
-    pub would_add: u32,
-    /// In the playlist before, also as the same song under another id.
-    pub already_there: u32,
-    /// Repeated in the source.
-    pub repeated: u32,
-    /// With a possible match, and none that is good enough.
-    pub uncertain: u32,
-    /// Waiting for the user's word in a review.
-    #[serde(default)]
-    pub waiting_for_review: u32,
-    /// None of the possible matches was right, as the user said.
-    #[serde(default)]
-    pub declined: u32,
-    /// Not on Spotify.
-    pub not_found: u32,
-    /// Could not be searched or added.
-    pub failed: u32,
-    /// Added, and taken out again.
-    pub taken_out: u32,
-    /// Not done yet, or never, if the batch ended before.
-    pub pending: u32,
-}
-
-impl Counts {
-    /// Rows whose track is not in the playlist.
-    pub fn missed(&self) -> u32 {
-        self.uncertain
-            + self.waiting_for_review
-            + self.declined
-            + self.not_found
-            + self.failed
-            + self.taken_out
-            + self.pending
-    }
-
-    /// Counts the letters of the rows that are done.
-    pub fn of(total: u32, fates: &str) -> Self {
-        let mut counts = Self {
-            total,
-            ..Self::default()
-        };
-        let mut done = 0;
-        for letter in fates.chars() {
-            let count = match Fate::of_letter(letter) {
-                Fate::Pending => continue,
-                Fate::Added => &mut counts.added,
-                Fate::WouldAdd => &mut counts.would_add,
-                Fate::AlreadyThere | Fate::AlreadyThereAsAnother => &mut counts.already_there,
-                Fate::Repeated => &mut counts.repeated,
-                Fate::Uncertain => &mut counts.uncertain,
-                Fate::WaitingForReview => &mut counts.waiting_for_review,
-                Fate::Declined => &mut counts.declined,
-                Fate::NotFound => &mut counts.not_found,
-                Fate::Failed => &mut counts.failed,
-                Fate::TakenOut => &mut counts.taken_out,
-            };
-            *count += 1;
-            done += 1;
-        }
-        counts.pending = total.saturating_sub(done);
-        counts
-    }
-}
-
-/// A track of Spotify's that a row may be, small enough for a history.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Pick {
-    /// The track.
-    #[serde(flatten)]
-    pub track: Candidate,
-    /// How sure the match is, 0.0 to 1.0.
-    pub confidence_score: f64,
-    /// How it was found.
-    pub match_method: MatchMethod,
-}
-
-impl From<&Match> for Pick {
-    fn from(found: &Match) -> Self {
-        Self {
-            track: found.candidate.clone(),
-            // Finer than anybody reads it would only fill the history.
-            confidence_score: (found.score.confidence * 1000.0).round() / 1000.0,
-            match_method: found.score.method,
-        }
-    }
-}
-
-/// What a search for a row came to.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Found {
-    /// A match that is good enough.
-    Match(Pick),
-    /// Possible matches, best first, and none that is good enough: too unsure, or two recordings
-    /// that fit equally well.
-    Unsure(Vec<Pick>),
-    /// Nothing that could be it.
-    Nothing,
-    /// Possible matches, of which the user said earlier that none is it.
-    Declined,
-    /// It could not be searched.
-    Failed(SyncError),
-    /// Not searched: the same row came before.
-    Repeated,
-}
-
-impl Found {
-    /// What a decision of the matcher comes to.
-    pub fn of(decision: &Decision) -> Self {
-        if let Some(matched) = &decision.matched {
-            return Self::Match(matched.into());
-        }
-        let possible: Vec<Pick> = decision
-            .candidates
-            .iter()
-            .filter(|m| m.score.confidence >= POSSIBLE)
-            .take(MOST_PICKS)
-            .map(Pick::from)
-            .collect();
-        match possible.is_empty() {
-            true => Self::Nothing,
-            false => Self::Unsure(possible),
-        }
-    }
-}
-
-/// A row of a page, and what its search came to: a line of the report.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Row {
-    /// What the user has.
-    pub source: SourceTrack,
-    /// What was found.
-    pub found: Found,
-}
-
 /// How far a batch is. It stands in the memo of the workflow, anew after each page.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BatchProgress {
@@ -492,34 +280,4 @@ pub struct FailedBatch {
     pub error: SyncError,
     /// What had been done before.
     pub outcome: BatchOutcome,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_fate_has_a_letter_of_its_own() {
-        for (fate, letter) in Fate::LETTERS {
-            assert_eq!((fate.letter(), Fate::of_letter(letter)), (letter, fate));
-        }
-    }
-
-    #[test]
-    fn counts_add_up_to_the_total() {
-        let counts = Counts::of(14, "++=~r?0!-w.vn");
-        assert_eq!((counts.added, counts.already_there), (2, 2));
-        assert_eq!((counts.waiting_for_review, counts.declined), (1, 1));
-        assert_eq!(counts.pending, 2, "one that is named, and one that is not");
-        let Counts {
-            total,
-            added,
-            would_add,
-            already_there,
-            repeated,
-            ..
-        } = counts;
-        let there = added + would_add + already_there + repeated;
-        assert_eq!(there + counts.missed(), total);
-    }
 }

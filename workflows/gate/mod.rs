@@ -12,6 +12,7 @@
 mod breaker;
 mod keeper;
 mod limiter;
+mod sign_in;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -24,12 +25,13 @@ use tokio::{
 
 pub(crate) use self::keeper::keep;
 pub use self::limiter::WINDOW;
+pub(crate) use self::sign_in::SignIn;
 use self::{
     breaker::{Breaker, Trial, Verdict},
     limiter::{Held, Limiter},
 };
 use crate::{
-    error::{ErrorCode, SyncError},
+    error::ErrorCode,
     metrics::{Endpoint, Metrics},
     upstream::UpstreamError,
 };
@@ -48,10 +50,6 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(8);
 
 /// How long a call that met a rate limit waits for the others to be told of it.
 const TELLING: Duration = Duration::from_secs(3);
-
-/// How often it is news that a sign-in is still needed: thousands of syncs may wait for it, and each finds out
-/// again and again.
-const STILL_NEEDED: Duration = Duration::from_secs(10 * 60);
 
 /// What a call is for. An upstream may search well while its playlists are broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -129,25 +127,6 @@ pub struct Circuit {
     pub tries_in_seconds: Option<u64>,
     /// How often it has opened since the process started.
     pub times_opened: u64,
-}
-
-/// What the calls of the upstream say of its sign-in.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) enum SignIn {
-    /// Nothing yet.
-    #[default]
-    Unknown,
-    /// It is good.
-    Works,
-    /// It is missing, expired or revoked.
-    Needed {
-        /// The call that said so first. Another may succeed without a sign-in, such as a search.
-        at: Endpoint,
-        /// What it said.
-        error: SyncError,
-        /// When that was news for the last time.
-        news: Instant,
-    },
 }
 
 /// The gate of one process. Clones are the same gate.
@@ -292,32 +271,10 @@ impl Gate {
     /// Learns what a call says of the sign-in: its error, if it failed.
     pub(crate) fn learn_of_sign_in(&self, at: Endpoint, failed: Option<&UpstreamError>) {
         self.inner.sign_in.send_if_modified(|known| {
-            let learnt = match (&*known, failed) {
-                (SignIn::Unknown, None) => SignIn::Works,
-                (SignIn::Needed { at: first, .. }, None) if *first == at || takes_a_sign_in(at) => {
-                    SignIn::Works
-                }
-                (SignIn::Unknown | SignIn::Works, Some(error))
-                    if error.code == ErrorCode::AuthExpired =>
-                {
-                    let error = SyncError::new(error.code, error.message.clone());
-                    let news = Instant::now();
-                    SignIn::Needed { at, error, news }
-                }
-                // The notice of it may have ended meanwhile, and then there is to be another.
-                (SignIn::Needed { at, error, news }, Some(failed))
-                    if failed.code == ErrorCode::AuthExpired && news.elapsed() >= STILL_NEEDED =>
-                {
-                    SignIn::Needed {
-                        at: *at,
-                        error: error.clone(),
-                        news: Instant::now(),
-                    }
-                }
-                _ => return false,
-            };
-            *known = learnt;
-            true
+            let learnt = known.after(at, failed);
+            let is_news = learnt.is_some();
+            *known = learnt.unwrap_or_else(|| std::mem::take(known));
+            is_news
         });
     }
 
@@ -417,12 +374,6 @@ impl Drop for Pass {
     }
 }
 
-/// Whether a call of this kind that succeeds shows that there is a sign-in. A search or a public playlist may be had
-/// without one, and an upstream that cannot list says so without a call.
-fn takes_a_sign_in(at: Endpoint) -> bool {
-    !matches!(at, Endpoint::Search | Endpoint::ListItems)
-}
-
 fn shut(group: Group, left: Duration) -> UpstreamError {
     let (code, who) = match group {
         Group::Model => (ErrorCode::ModelUnavailable, "the model's endpoint"),
@@ -500,66 +451,6 @@ mod tests {
             }
         }
         assert!(gate.circuits().iter().all(|c| c.times_opened == 0));
-    }
-
-    #[tokio::test]
-    async fn a_sign_in_is_needed_until_a_call_succeeds_that_takes_one() {
-        let gate = gate();
-        let needed = UpstreamError::new(ErrorCode::AuthExpired, "revoked");
-        let seen = gate.sign_in();
-        let now = || seen.borrow().clone();
-        gate.learn_of_sign_in(Endpoint::Search, Some(&UpstreamError::unavailable("down")));
-        assert_eq!(now(), SignIn::Unknown);
-        gate.learn_of_sign_in(Endpoint::Search, None);
-        assert_eq!(now(), SignIn::Works);
-        gate.learn_of_sign_in(Endpoint::AddItems, Some(&needed));
-        let missed = now();
-        assert!(matches!(missed, SignIn::Needed { .. }));
-        // Somebody may search without a sign-in.
-        gate.learn_of_sign_in(Endpoint::Search, None);
-        gate.learn_of_sign_in(Endpoint::ListItems, None);
-        gate.learn_of_sign_in(Endpoint::ListItems, Some(&needed));
-        assert_eq!(now(), missed);
-        gate.learn_of_sign_in(Endpoint::AddItems, None);
-        assert_eq!(now(), SignIn::Works);
-        // The call that missed it may not come again.
-        gate.learn_of_sign_in(Endpoint::RemoveItems, Some(&needed));
-        gate.learn_of_sign_in(Endpoint::ListPlaylists, None);
-        assert_eq!(now(), SignIn::Works);
-        // The call that missed it has taken one.
-        gate.learn_of_sign_in(Endpoint::Search, Some(&needed));
-        gate.learn_of_sign_in(Endpoint::Search, None);
-        assert_eq!(now(), SignIn::Works);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn that_a_sign_in_is_still_needed_is_news_from_time_to_time_however_many_calls_miss_it() {
-        let gate = gate();
-        let needed = UpstreamError::new(ErrorCode::AuthExpired, "revoked");
-        let other = UpstreamError::new(ErrorCode::AuthExpired, "expired");
-        let mut seen = gate.sign_in();
-        gate.learn_of_sign_in(Endpoint::AddItems, Some(&needed));
-        assert!(matches!(&*seen.borrow_and_update(), SignIn::Needed { .. }));
-        let mut news = 0;
-        for _ in 0..60 {
-            tokio::time::advance(Duration::from_secs(60)).await;
-            for _ in 0..100 {
-                gate.learn_of_sign_in(Endpoint::ListItems, Some(&other));
-            }
-            if seen.has_changed().expect("there is a gate") {
-                news += 1;
-                let known = seen.borrow_and_update().clone();
-                let SignIn::Needed { at, error, .. } = &known else {
-                    panic!("{known:?}");
-                };
-                // What was said first stays.
-                assert_eq!(
-                    (*at, error.message.as_str()),
-                    (Endpoint::AddItems, "revoked")
-                );
-            }
-        }
-        assert_eq!(news, 6, "once in ten minutes");
     }
 
     #[tokio::test(start_paused = true)]
