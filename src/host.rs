@@ -136,7 +136,7 @@ async fn told_to_end(stop: &CancellationToken) {
 fn wake_those_who_wait(client: Client) {
     tokio::spawn(async move {
         let waits = [SyncStatus::WaitingForSignIn, SyncStatus::WaitingForUpstream];
-        match waking::wake(&client, &waits).await {
+        match waking::wake(&client, &waits, None).await {
             Ok(0) => {}
             Ok(woken) => tracing::info!(woken, "waiting syncs look again"),
             // They look by themselves as well, only later.

@@ -189,6 +189,11 @@ impl ToolError {
         )
     }
 
+    /// It would change what others share, and the user is one of those.
+    pub(crate) fn not_for_guests(message: &str, next_step: &str) -> Self {
+        Self::new("not_for_guests", message, next_step)
+    }
+
     /// The answer is not there yet.
     pub fn not_yet(message: impl Into<String>) -> Self {
         Self::new("not_yet", message, "Call the same tool again in a moment.")

@@ -80,7 +80,7 @@ use segue_workflows::{
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use self::{completions::PlaylistNames, watching::Watching};
+use self::{completions::PlaylistNames, reset_circuit::Resets, watching::Watching};
 pub use self::{
     engine::{Engine, EngineState},
     error::ToolError,
@@ -134,6 +134,8 @@ pub struct Segue {
     engine: Engine,
     gate: Gate,
     user_id: String,
+    /// Whose process it is.
+    owner: String,
     settings: Settings,
     model: Option<ModelStanding>,
     agents: AgentSettings,
@@ -143,6 +145,7 @@ pub struct Segue {
     watching: Watching,
     /// Places of calls, for whatever transport.
     calls: Arc<Semaphore>,
+    resets: Resets,
     /// Cancelled when this process ends: streams then come to theirs.
     stop: CancellationToken,
     /// Shared: over HTTP each call has a server of its own.
@@ -152,10 +155,12 @@ pub struct Segue {
 impl Segue {
     /// A server on this engine, for this user, beside a worker whose calls go through this gate.
     pub fn new(engine: Engine, gate: Gate, user_id: impl Into<String>, settings: Settings) -> Self {
+        let user_id = user_id.into();
         Self {
             engine,
             gate,
-            user_id: user_id.into(),
+            owner: user_id.clone(),
+            user_id,
             settings,
             model: None,
             agents: AgentSettings::default(),
@@ -164,6 +169,7 @@ impl Segue {
             playlist_names: PlaylistNames::default(),
             watching: Watching::default(),
             calls: Arc::new(Semaphore::new(MOST_CALLS)),
+            resets: Resets::default(),
             stop: CancellationToken::new(),
             router: Arc::new(Self::router()),
         }
@@ -258,6 +264,15 @@ impl Segue {
 
     pub(crate) fn user_id(&self) -> &str {
         &self.user_id
+    }
+
+    /// Whether the user is one of others whom this process serves besides its owner.
+    pub(crate) fn is_guest(&self) -> bool {
+        self.user_id != self.owner
+    }
+
+    pub(crate) fn resets(&self) -> &Resets {
+        &self.resets
     }
 
     /// The same, with these settings of agents.

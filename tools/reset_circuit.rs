@@ -1,5 +1,10 @@
 //! `reset_circuit`: call the upstream again now, instead of when its time has come.
 
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
 use rmcp::{
     RoleServer,
     handler::server::common::{schema_for_output, schema_for_type},
@@ -20,6 +25,29 @@ use temporalio_client::{
 };
 
 use crate::{Segue, answer::Answer, args::Args, error::ToolError};
+
+/// Time between two resets that guests of this process ask for, all of them together. Each lets every sync of every
+/// user call an upstream again that was left alone for a reason.
+const PAUSE: Duration = Duration::from_secs(60);
+
+/// When a guest has last reset something. Clones are the same.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Resets(Arc<Mutex<Option<Instant>>>);
+
+impl Resets {
+    /// Takes the turn, if it has come; otherwise tells how long it takes.
+    fn take_turn(&self) -> Result<(), Duration> {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = last.map(|last| PAUSE.saturating_sub(last.elapsed()));
+        match left {
+            Some(left) if !left.is_zero() => Err(left),
+            _ => {
+                *last = Some(Instant::now());
+                Ok(())
+            }
+        }
+    }
+}
 
 /// What `reset_circuit` is told.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -79,6 +107,9 @@ impl Segue {
         context: RequestContext<RoleServer>,
     ) -> Result<Answer<Output>, ToolError> {
         let engine = self.engine().ready(&context).await?;
+        if self.is_guest() {
+            self.may_reset(params.part)?;
+        }
         let (reset, status) = match params.part {
             Part::All => (Reset::Circuits(None), SyncStatus::WaitingForUpstream),
             Part::Search => (
@@ -118,7 +149,9 @@ impl Segue {
                 tokio::time::sleep(facts.known_to_all_after()).await;
             }
         }
-        let woken = waking::wake(&engine.client, &[status])
+        // Whose else waits goes on when it looks by itself.
+        let whose = self.is_guest().then(|| self.user_id());
+        let woken = waking::wake(&engine.client, &[status], whose)
             .await
             .map_err(|error| ToolError::engine_failed("wake the syncs that wait", &error))?;
         Ok(Answer {
@@ -131,5 +164,38 @@ impl Segue {
                 woken,
             },
         })
+    }
+}
+
+impl Segue {
+    /// Whether a guest may reset this now: the account and the process are not theirs alone.
+    fn may_reset(&self, part: Part) -> Result<(), ToolError> {
+        if part == Part::RateLimit {
+            return Err(ToolError::not_for_guests(
+                "Spotify's time holds for all who share this server.",
+                "Wait until it is over, as your syncs do by themselves; whoever runs the server can end it.",
+            ));
+        }
+        self.resets().take_turn().map_err(|left| {
+            let seconds = left.as_secs() + 1;
+            ToolError::not_yet(format!(
+                "Somebody had the upstream called again a moment ago; the next time is in {seconds} s."
+            ))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn guests_have_one_turn_a_minute_between_them() {
+        let resets = Resets::default();
+        assert_eq!(resets.take_turn(), Ok(()));
+        let left = resets.clone().take_turn().expect_err("just now");
+        assert!(left <= PAUSE && left > PAUSE / 2, "{left:?}");
+        *resets.0.lock().expect("alone") = Instant::now().checked_sub(PAUSE);
+        assert_eq!(resets.take_turn(), Ok(()));
     }
 }

@@ -346,8 +346,6 @@ pub(crate) fn options(
         .search_attributes(SearchAttributes::new([
             names::USER_ID.value_set(value(&input.user_id)),
             names::PLAYLIST_ID.value_set(value(&input.playlist)),
-            names::TRACK_NAME.value_set(value(&input.source.title)),
-            names::ARTIST_NAME.value_set(value(&input.source.artist)),
             names::SYNC_STATUS.value_set(SyncStatus::WaitingForReview.as_str().to_owned()),
         ]))
         .build()

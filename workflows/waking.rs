@@ -9,7 +9,12 @@ use futures::TryStreamExt;
 use temporalio_client::{Client, WorkflowListOptions, WorkflowSignalOptions};
 use tokio_util::sync::CancellationToken;
 
-use crate::{gate::Gate, music_sync::MusicSync, names::SYNC_STATUS, sync::SyncStatus};
+use crate::{
+    gate::Gate,
+    music_sync::MusicSync,
+    names::{SYNC_STATUS, USER_ID, equals},
+    sync::SyncStatus,
+};
 
 /// Signals under way at a time.
 const AT_ONCE: usize = 16;
@@ -23,7 +28,7 @@ pub(crate) async fn wake_when_back(client: &Client, gate: &Gate, stop: &Cancella
     let waking = async {
         loop {
             gate.recovered().await;
-            if let Err(error) = wake(client, &[SyncStatus::WaitingForUpstream]).await {
+            if let Err(error) = wake(client, &[SyncStatus::WaitingForUpstream], None).await {
                 tracing::debug!("the waiting syncs could not be woken: {error:#}");
             }
             tokio::time::sleep(PAUSE).await;
@@ -32,21 +37,28 @@ pub(crate) async fn wake_when_back(client: &Client, gate: &Gate, stop: &Cancella
     stop.run_until_cancelled(waking).await;
 }
 
-/// Lets every sync with one of these statuses look at once, and gives how many there were. One that
-/// begins to wait at this very moment may be missed; it looks by itself later.
+/// Lets every sync with one of these statuses look at once, this user's or everybody's, and gives how many there
+/// were. One that begins to wait at this very moment may be missed; it looks by itself later.
 ///
 /// # Errors
 /// The engine could not be asked.
-pub async fn wake(client: &Client, statuses: &[SyncStatus]) -> anyhow::Result<usize> {
+pub async fn wake(
+    client: &Client,
+    statuses: &[SyncStatus],
+    whose: Option<&str>,
+) -> anyhow::Result<usize> {
     let statuses: Vec<String> = statuses
         .iter()
         .map(|status| format!("'{}'", status.as_str()))
         .collect();
-    let query = format!(
+    let mut query = format!(
         "WorkflowType IN ('MusicSync', 'BatchSync', 'ScheduledSync', 'StrategyComparison') AND ExecutionStatus = 'Running' AND {} IN ({})",
         SYNC_STATUS.name(),
         statuses.join(", ")
     );
+    if let Some(user) = whose {
+        query.push_str(&format!(" AND {}", equals(USER_ID.name(), user)));
+    }
     let waiting = client.list_workflows(query, WorkflowListOptions::default());
     let woken = waiting
         .map_ok(|execution| async move {

@@ -55,7 +55,7 @@ async fn go_on_waiting_syncs(config: &Config, home: &Home) -> anyhow::Result<()>
             // Whoever was not told yet need not sign in any more. The first call that takes the sign-in says so as
             // well.
             let _ = notice::sign_in_is_there(client, &config.user, &upstream).await;
-            waking::wake(client, &[SyncStatus::WaitingForSignIn]).await
+            waking::wake(client, &[SyncStatus::WaitingForSignIn], None).await
         }
         Err(error) => Err(error.into()),
     };

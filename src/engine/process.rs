@@ -62,16 +62,22 @@ pub(super) fn no_secrets(command: &mut Command) {
     }
 }
 
-/// The living processes whose command line is `wanted`.
+/// The living processes of this user whose command line is `wanted`. Others can give theirs any command line, and
+/// must not be taken for ours.
 pub(super) fn find(wanted: impl Fn(&[OsString]) -> bool) -> Vec<Found> {
     let mut system = System::new();
     let what = ProcessRefreshKind::nothing()
         .with_cmd(UpdateKind::Always)
+        .with_user(UpdateKind::Always)
         .without_tasks();
     system.refresh_processes_specifics(ProcessesToUpdate::All, true, what);
+    let ourselves = sysinfo::get_current_pid().ok();
+    let ourselves = ourselves.and_then(|pid| system.process(pid));
+    let our_user = ourselves.and_then(|process| process.effective_user_id().cloned());
     system
         .processes()
         .values()
+        .filter(|process| process.effective_user_id() == our_user.as_ref())
         .filter(|process| lives(process) && wanted(process.cmd()))
         .map(|process| Found {
             pid: process.pid(),

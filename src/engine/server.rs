@@ -136,7 +136,7 @@ impl Server {
         }
     }
 
-    /// Ends the process: politely, then by force. Returns when it is gone.
+    /// Ends the process: politely, then by force. Returns when it is gone, or does not go.
     pub(super) async fn stop(&mut self) {
         let Some(pid) = self.pid().map(Pid::from_u32) else {
             return;
@@ -145,7 +145,9 @@ impl Server {
         if timeout(STOP_PATIENCE, self.exited()).await.is_err() {
             tracing::warn!(%pid, "the engine did not end when asked, and is killed");
             process::kill(pid);
-            self.exited().await;
+            if timeout(STOP_PATIENCE, self.exited()).await.is_err() {
+                tracing::warn!(%pid, "the engine cannot be ended");
+            }
         }
     }
 }

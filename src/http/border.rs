@@ -33,6 +33,7 @@ use tokio::{
 use url::Url;
 
 use super::door::{self, Door};
+use crate::access::Admitted;
 
 /// The names of the machine itself.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
@@ -90,6 +91,18 @@ impl Names {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Caller {
     pub(super) user_id: String,
+}
+
+/// The places of a call: of its body in memory, and among its user's calls. They are free again when the last clone
+/// is dropped.
+#[derive(Debug, Clone)]
+pub(super) struct Held(Arc<(Option<Place>, Admitted)>);
+
+impl Held {
+    /// Waits until the call must not stay open.
+    pub(super) async fn ended(&self) {
+        self.0.1.ended().await;
+    }
 }
 
 /// What is checked. Clones share the places for large bodies.
@@ -167,9 +180,11 @@ impl Border {
             Err(refused) => return refused.into_response(),
         };
         request.extensions_mut().insert(Caller { user_id });
+        // In a session the response comes before the answer: the call itself keeps its places.
+        let held = Held(Arc::new((place, admitted)));
+        request.extensions_mut().insert(held.clone());
         let response = next.run(request).await;
-        drop(place);
-        door::hold(response, admitted)
+        door::hold(response, held)
     }
 
     /// The request with its body in memory, and the place that it takes there.

@@ -31,7 +31,7 @@ use serde::Deserialize;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::border::refusal;
+use super::border::{Held, refusal};
 
 /// Messages that wait on either side of a stream before whoever sends more has to wait.
 const WAITING: usize = 32;
@@ -156,13 +156,18 @@ impl Streams {
                 "There is no such stream here: open one with GET /sse.",
             );
         };
+        let held = request.extensions().get::<Held>().cloned();
         // The border has measured it.
         let body = to_bytes(request.into_body(), usize::MAX).await;
-        match serde_json::from_slice(&body.unwrap_or_default()) {
-            Ok(message) => match line.send(message).await {
-                Ok(()) => (StatusCode::ACCEPTED, "Accepted").into_response(),
-                Err(_) => refusal(StatusCode::NOT_FOUND, "The stream has just been closed."),
-            },
+        match serde_json::from_slice::<RxJsonRpcMessage<RoleServer>>(&body.unwrap_or_default()) {
+            Ok(mut message) => {
+                // It is answered on the stream, and keeps its places until then.
+                message.insert_extension(held);
+                match line.send(message).await {
+                    Ok(()) => (StatusCode::ACCEPTED, "Accepted").into_response(),
+                    Err(_) => refusal(StatusCode::NOT_FOUND, "The stream has just been closed."),
+                }
+            }
             Err(error) => refusal(
                 StatusCode::BAD_REQUEST,
                 &format!("The body is no message of MCP: {error}"),

@@ -47,6 +47,7 @@ mod guides;
 mod guides_http;
 mod history_replay;
 mod http;
+mod http_places;
 mod http_safety;
 mod imports;
 mod injections;

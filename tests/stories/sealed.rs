@@ -7,7 +7,7 @@ use futures::TryStreamExt;
 use prost::Message;
 use segue::{client::Server, home::Home};
 use segue_workflows::music_sync::MusicSync;
-use serde_json::json;
+use serde_json::{Value, json};
 use temporalio_client::{
     Client, ClientOptions, Connection, ConnectionOptions, NamespacedClient, Url,
     WorkflowFetchHistoryOptions, WorkflowListOptions, tonic::IntoRequest,
@@ -22,7 +22,7 @@ use temporalio_common::protos::temporal::api::{
 
 use crate::{
     batches::{rows, songs},
-    reviews::{choose, the_review, unsure},
+    reviews::{choose, reviews_open, the_review, unsure},
     schedules::schedule,
     support::{CLOCKS, NEVER_OPENS, World, ended, song, stands, start, start_batch},
 };
@@ -33,8 +33,15 @@ const SEALED_FAILURE: &str = "Encoded failure";
 const ENGINES: [&str; 2] = ["activity error", "Child Workflow execution failed"];
 /// An album that no search finds: it is known from the call alone.
 const ALBUM: &str = "A Rush of Blood to the Head (somebody's copy)";
+/// A title of a batch, misspelt.
+const DOUBTFUL: &str = "No Surprizes";
 /// The name of a schedule.
 const SCHEDULE: &str = "Nobody's business but mine";
+
+/// A row of a batch about which the user is asked and does not answer.
+fn doubtful_row() -> Value {
+    json!({"title": DOUBTFUL, "artist": "Radiohead"})
+}
 
 /// What somebody sees who can reach the engine.
 struct Seen {
@@ -163,6 +170,10 @@ async fn one_of_everything(world: &World, server: &Server) {
     let review = the_review(server, &id).await;
     choose(server, &review, CLOCKS.2).await.unwrap();
     ended(server, &id).await;
+    let batch = json!({"tracks": [doubtful_row()], "playlist": world.empty(),
+        "match_threshold": 1.0, "on_ambiguous": "review"});
+    let id = start_batch(server, batch).await;
+    reviews_open(server, &id, 1).await;
     // Another one, which nobody answers.
     let mut waiting = unsure(world.empty());
     let doubtful = &songs()[40];
@@ -202,7 +213,7 @@ async fn seen_after_everything(world: &World) -> Seen {
 
 /// What must be seen by nobody: albums, candidates, titles of a batch, the name of a schedule.
 fn markers() -> Vec<String> {
-    let mut markers = vec![ALBUM.to_owned(), SCHEDULE.to_owned()];
+    let mut markers = [ALBUM, SCHEDULE, DOUBTFUL].map(str::to_owned).to_vec();
     let long = |title: &&str| title.len() >= 12 && title.is_ascii() && !title.contains('"');
     let songs = songs();
     let titles = songs[..30].iter().map(|song| song.name.as_str());

@@ -269,7 +269,7 @@ fn without_id(playlist: &str) -> Vec<(&'static str, Value)> {
         ),
         // These two are of the account and of the process, which they share.
         ("list_playlists", json!({})),
-        ("reset_circuit", json!({"group": "search"})),
+        ("reset_circuit", json!({"part": "search"})),
         ("get_health", json!({})),
     ]
 }
@@ -511,4 +511,42 @@ async fn a_session_or_a_stream_of_somebody_else_is_not_there() {
         first.contains("serverInfo")
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_guest_wakes_only_their_own_and_does_not_end_what_holds_for_all() {
+    let world = World::new().await;
+    let tokens = [token(&world, "ada").await, token(&world, "bob").await];
+    let server = HttpServer::start(&world.launch(), &[]).await.unwrap();
+    let [ada, bob] = tokens;
+    let ada = User::with(ada, &server).await;
+    let bob = User::with(bob, &server).await;
+    world
+        .fault(json!({"endpoint": "search", "count": 0, "status": 500}))
+        .await;
+    let call = song(CLOCKS, world.empty());
+    let view = ada.client.call("sync_track", call).await.unwrap();
+    let hers = json!({"sync_id": view["sync_id"]});
+    let status = async || {
+        let view = ada.client.call("get_sync_progress", hers.clone()).await;
+        view.unwrap()["status"].clone()
+    };
+    until("Ada's sync waits", async || {
+        status().await == "waiting_for_upstream"
+    })
+    .await;
+    let reset = async |user: &User, part: &str| {
+        let part = json!({"part": part});
+        user.client.call("reset_circuit", part).await
+    };
+    let refused = |answer: anyhow::Result<Value>| answer.expect_err("refused").to_string();
+    let told = refused(reset(&bob, "rate_limit").await);
+    assert!(told.contains("holds for all"), "{told}");
+    let woken = reset(&bob, "all").await.unwrap();
+    assert_eq!(woken["woken"], 0, "{woken:#}");
+    // One turn a minute is for all guests.
+    let told = refused(reset(&ada, "all").await);
+    assert!(told.contains("a moment ago"), "{told}");
+    world.lift_faults().await;
+    ada.client.call("cancel_sync", hers.clone()).await.unwrap();
 }

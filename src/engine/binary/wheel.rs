@@ -80,6 +80,8 @@ async fn pip_download(scratch: &Path) -> Result<PathBuf, String> {
         let (program, first) = pip.split_first().ok_or("no program")?;
         let mut command = Command::new(program);
         command
+            // Python looks for its modules where it is started, and an assistant may have started us in anybody's folder.
+            .current_dir(scratch)
             .args(first)
             .args(["download", "--no-deps", "--only-binary=:all:", "--no-input"])
             .args([
