@@ -134,7 +134,7 @@ impl BatchPage {
         }
         if let Some(user_id) = input.user_id {
             // What the user has said goes before what a model would say.
-            Self::recall(ctx, user_id, &rows).await;
+            Self::recall(ctx, user_id, &rows).await?;
         }
         let answers = match &input.payer {
             Some(payer) => Self::ask_model(ctx, payer, &rows).await?,
@@ -190,20 +190,25 @@ impl BatchPage {
     }
 
     /// Gives the rows that are uncertain what the user said of them before.
-    async fn recall(ctx: &WorkflowContext<Self>, user_id: String, rows: &[SourceTrack]) {
+    async fn recall(
+        ctx: &WorkflowContext<Self>,
+        user_id: String,
+        rows: &[SourceTrack],
+    ) -> Result<(), StepFailure> {
         let unsure = ctx.state(|page| {
             let unsure = page.found.iter();
             let unsure = unsure.filter(|(_, found)| matches!(found, Found::Unsure(_)));
             let source = |(&row, _): (&u32, &Found)| Some((row, rows.get(row as usize)?.clone()));
             unsure.filter_map(source).collect()
         });
-        let recalled = recall(ctx, user_id, unsure).await;
+        let recalled = recall(ctx, user_id, unsure).await?;
         ctx.state_mut(|page| {
             let said = recalled
                 .into_iter()
                 .map(|(row, pick)| (row, pick.map_or(Found::Declined, Found::Match)));
             page.found.extend(said);
         });
+        Ok(())
     }
 
     /// Searches a group of rows. Rows for which no answer can be had have failed; the others have

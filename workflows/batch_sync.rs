@@ -115,6 +115,10 @@ impl BatchSync {
     #[run(name = "BatchSync")]
     pub async fn run(ctx: &mut WorkflowContext<Self>) -> WorkflowResult<BatchOutcome> {
         let ended = match Self::story(ctx).await {
+            // The next run would not hear of it.
+            Ok(Next::AnotherRun) if ctx.cancellation_token().is_cancelled() => {
+                Err(StepFailure::Cancelled { tried: true })
+            }
             Ok(Next::AnotherRun) => {
                 let input = ctx.state(Self::rest_of_it);
                 ctx.continue_as_new(input, ContinueAsNewOptions::default())?;

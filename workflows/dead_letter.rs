@@ -127,6 +127,7 @@ impl DeadLetter {
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         match &self.state.retrying {
             Some(running) => Err(format!("a retry is under way already: {running}").into()),
+            None if self.discarded => Err("it has just been discarded".into()),
             None => Ok(()),
         }
     }

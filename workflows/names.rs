@@ -25,6 +25,9 @@ pub const BUDGET_ID: &str = "upstream-budget";
 /// failed before.
 pub const PATIENCE_PATCH: &str = "patience";
 
+/// The patch by which a workflow that is cancelled while it recalls what the user said ends as cancelled.
+pub(crate) const RECALL_PATCH: &str = "recall_cancelled";
+
 /// The patch by which a notice of what is over ends untold, where it was told too late before.
 pub(crate) const OVER_PATCH: &str = "over_untold";
 

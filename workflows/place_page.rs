@@ -3,16 +3,17 @@
 //! Its workflow id names the playlist, and the engine runs only one workflow of an id at a time. So
 //! of two batches into one playlist, one adds its page, and the other then finds it there.
 //!
-//! 1. Look behind what was in the playlist when it was last read, and add what is not there by now:
-//!    one call. An add whose answer was lost is looked for before the next attempt adds.
-//! 2. If the upstream refuses the call as malformed, one of its tracks is to blame: each half is tried
+//! 1. Look behind what was in the playlist when it was last read: what is there by now is somebody else's.
+//! 2. Add the rest: one call. An add whose answer was lost is looked for before the next attempt adds. Of an upstream
+//!    that takes one track a call, what was added before a call failed is known as well.
+//! 3. If the upstream refuses the call as malformed, one of its tracks is to blame: each half is tried
 //!    by itself, until that one is found.
-//! 3. Verify that all are there, and see what else has come.
+//! 4. Verify that all are there, and see what else has come.
 //!
 //! What it was able to do is its result, also when it failed or was cancelled half way: only the
 //! batch knows whether to undo it.
 
-use std::{collections::VecDeque, ops::Range, time::Duration};
+use std::{collections::VecDeque, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use temporalio_macros::{workflow, workflow_methods};
@@ -40,6 +41,9 @@ const ADD: StepPolicy = StepPolicy {
     longest_retry: Duration::from_secs(60),
 };
 
+/// Looking before the add. Behind what is known there is little.
+const LOOK: StepPolicy = VERIFY;
+
 /// Verifying. Spotify may show an add a moment late.
 const VERIFY: StepPolicy = StepPolicy {
     attempt: Duration::from_secs(600),
@@ -61,6 +65,10 @@ pub struct PlacePageInput {
     /// They are added even if somebody else has added them meanwhile.
     #[serde(default)]
     pub add_duplicates: bool,
+    /// Look in a step of its own, so that what is there is told from what an attempt has added. Workflows begun before
+    /// there was such a step look with each attempt.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub look_first: bool,
 }
 
 /// What came of it.
@@ -106,7 +114,9 @@ impl PlacePage {
     pub async fn run(ctx: &mut WorkflowContext<Self>) -> WorkflowResult<PagePlaced> {
         let input = ctx.state(|workflow| workflow.input.clone());
         let mut placing = Placing::new(input);
-        placing.add(ctx).await;
+        if !placing.input.look_first || placing.look(ctx).await {
+            placing.add(ctx).await;
+        }
         if placing.may_be_there() {
             placing.verify(ctx).await;
         }
@@ -146,56 +156,105 @@ impl Placing {
         }
     }
 
-    fn placement(&self, places: Range<usize>, tried_before: bool) -> PagePlacement {
+    fn placement(&self, places: &[usize], tried_before: bool) -> PagePlacement {
+        let uri_of = |place: &usize| self.input.track_uris[*place].clone();
         PagePlacement {
             playlist_id: self.input.playlist_id.clone(),
-            track_uris: self.input.track_uris[places].to_vec(),
-            from: self.input.from,
+            track_uris: places.iter().map(uri_of).collect(),
+            from: self.entries,
             tried_before,
             add_duplicates: self.input.add_duplicates,
+            looked: self.input.look_first,
+        }
+    }
+
+    /// Looks which of the tracks have come to the playlist since it was read; whether that could be seen.
+    async fn look(&mut self, ctx: &WorkflowContext<PlacePage>) -> bool {
+        let token = ctx.cancellation_token();
+        let all: Vec<usize> = (0..self.fates.len()).collect();
+        // As of a page about which nothing is sure: that one is absent is no failure.
+        let page = PagePlacement {
+            looked: false,
+            ..self.placement(&all, true)
+        };
+        let activity = || BatchActivities::verify_page;
+        match run_step(ctx, LOOK, &token, activity, |_| page.clone()).await {
+            Ok(seen) => {
+                if !self.input.add_duplicates {
+                    let is_there = |place: &&usize| !seen.missing.contains(&(**place as u32));
+                    for place in all.iter().filter(is_there) {
+                        self.fates[*place] = Fate::AlreadyThere;
+                    }
+                }
+                self.known = seen.known;
+                self.entries = seen.entries;
+                true
+            }
+            Err(StepFailure::Failed(error)) => {
+                self.fates.fill(Fate::Failed);
+                self.error = Some(error);
+                false
+            }
+            Err(StepFailure::Cancelled { .. }) => {
+                self.cancelled = true;
+                false
+            }
         }
     }
 
     async fn add(&mut self, ctx: &WorkflowContext<PlacePage>) {
         let token = ctx.cancellation_token();
-        let mut open = VecDeque::new();
-        open.push_back(0..self.fates.len());
-        while let Some(places) = open.pop_front() {
+        let absent = |place: &usize| self.fates[*place] == Fate::Pending;
+        let absent: Vec<usize> = (0..self.fates.len()).filter(absent).collect();
+        // Ranges of those, and whether an add of one may have happened.
+        let mut open = VecDeque::from([(0..absent.len(), false)]);
+        while let Some((range, tried)) = open.pop_front() {
+            let places = &absent[range.clone()];
+            if places.is_empty() {
+                continue;
+            }
             let step = run_step(
                 ctx,
                 ADD,
                 &token,
                 || BatchActivities::add_page,
-                |before| self.placement(places.clone(), before.tried),
+                |before| self.placement(places, tried || before.tried),
             );
             match step.await {
                 Ok(added) => {
-                    self.fates[places.clone()].fill(Fate::Added);
-                    for there in added.there {
-                        if let Some(fate) = self.fates.get_mut(places.start + there as usize) {
-                            *fate = Fate::AlreadyThere;
-                        }
+                    let done = added.done.map_or(range.len(), |done| done as usize);
+                    let done = done.min(range.len());
+                    for (number, place) in (0..).zip(&places[..done]) {
+                        self.fates[*place] = match added.there.contains(&number) {
+                            true => Fate::AlreadyThere,
+                            false => Fate::Added,
+                        };
+                    }
+                    if done < range.len() {
+                        open.push_front((range.start + done..range.end, added.in_doubt));
                     }
                 }
                 Err(StepFailure::Failed(error)) if error.code == ErrorCode::InvalidRequest => {
-                    if places.len() > 1 {
-                        let middle = places.start + places.len() / 2;
-                        open.push_front(middle..places.end);
-                        open.push_front(places.start..middle);
+                    if range.len() > 1 {
+                        let middle = range.start + range.len() / 2;
+                        open.push_front((middle..range.end, false));
+                        open.push_front((range.start..middle, tried));
                     } else {
-                        self.fates[places].fill(Fate::Failed);
+                        self.fates[places[0]] = Fate::Failed;
                         self.error = Some(error);
                     }
                 }
                 Err(StepFailure::Failed(error)) => {
                     // Its last answer may have been lost; what comes after it would fail alike.
-                    self.in_doubt = error.code.is_retryable();
-                    self.fates[places.start..].fill(Fate::Failed);
+                    self.in_doubt = tried || error.code.is_retryable();
+                    for place in &absent[range.start..] {
+                        self.fates[*place] = Fate::Failed;
+                    }
                     self.error = Some(error);
                     return;
                 }
-                Err(StepFailure::Cancelled { tried }) => {
-                    self.in_doubt = tried;
+                Err(StepFailure::Cancelled { tried: last }) => {
+                    self.in_doubt = tried || last;
                     self.cancelled = true;
                     return;
                 }
@@ -218,14 +277,7 @@ impl Placing {
                 _ => false,
             })
             .collect();
-        let uris: Vec<String> = expected
-            .iter()
-            .map(|&place| self.input.track_uris[place].clone())
-            .collect();
-        let page = PagePlacement {
-            track_uris: uris,
-            ..self.placement(0..0, false)
-        };
+        let page = self.placement(&expected, false);
         let verify = async |all_must_be_there: bool| {
             let activity = || BatchActivities::verify_page;
             let page = PagePlacement {
@@ -252,7 +304,7 @@ impl Placing {
                         (false, _) => Fate::Failed,
                     };
                 }
-                self.known = seen.known;
+                self.known.merge(&seen.known);
                 self.entries = seen.entries;
             }
             Err(StepFailure::Failed(mut error)) => {

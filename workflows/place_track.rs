@@ -168,7 +168,8 @@ impl PlaceTrack {
             Ok(false) => Ok(Self::already_there(ctx)),
             Err(StepFailure::Cancelled { tried: false }) => Ok(Self::nothing_added(ctx)),
             Err(StepFailure::Cancelled { tried: true }) => {
-                let undone = Self::undo(ctx, end).await;
+                let done = matches!(before, Placing::Added { .. } | Placing::Seen { .. });
+                let undone = Self::undo(ctx, end, done).await;
                 Ok(Self::cancelled(ctx, undone))
             }
             Err(StepFailure::Failed(mut error)) => {
@@ -300,12 +301,18 @@ impl PlaceTrack {
         }
     }
 
-    /// Takes out what may have been added, and says what became of it.
-    async fn undo(ctx: &WorkflowContext<Self>, end: u32) -> String {
+    /// Takes out what may have been added, and says what became of it. What is not `done` for sure is waited for a
+    /// moment.
+    async fn undo(ctx: &WorkflowContext<Self>, end: u32, done: bool) -> String {
+        let verifying = ctx.state(|workflow| workflow.progress.step == Step::Verify);
         ctx.state_mut(|workflow| workflow.progress.step = Step::Undo);
         // A token of its own, or the undo would be cancelled with the rest.
         let fresh = WorkflowCancellationToken::new();
-        let place = |before| Self::placement(ctx, end, before);
+        let in_doubt = !done && !verifying;
+        let place = |before: Before| {
+            let tried = before.tried || in_doubt;
+            Self::placement(ctx, end, Before { tried, ..before })
+        };
         match run_step(ctx, UNDO, &fresh, || Activities::take_out, place).await {
             Ok(taken) if taken.was_there => {
                 "The track it had added was taken out again.".to_owned()

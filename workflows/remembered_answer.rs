@@ -19,6 +19,7 @@ use crate::{
     activities::{AskedBefore, EngineActivities, Recalled},
     batch::Pick,
     names,
+    step::StepFailure,
     track::SourceTrack,
 };
 
@@ -101,14 +102,14 @@ impl RememberedAnswer {
 const RECALL_ATTEMPT: Duration = Duration::from_secs(10);
 const RECALL_LONGEST_RETRY: Duration = Duration::from_secs(10);
 
-/// What the user said before about these tracks; nothing, if the workflow is being cancelled.
+/// What the user said before about these tracks.
 pub(crate) async fn recall<W>(
     ctx: &WorkflowContext<W>,
     user_id: String,
     tracks: BTreeMap<u32, SourceTrack>,
-) -> Recalled {
+) -> Result<Recalled, StepFailure> {
     if tracks.is_empty() {
-        return Recalled::new();
+        return Ok(Recalled::new());
     }
     let retries = RetryPolicy::builder()
         .maximum_interval(RECALL_LONGEST_RETRY)
@@ -118,7 +119,12 @@ pub(crate) async fn recall<W>(
         .build();
     let asked = AskedBefore { user_id, tracks };
     let recalled = ctx.execute_activity(EngineActivities::recall, asked, options);
-    recalled.await.unwrap_or_default()
+    let recalled = recalled.await;
+    // A cancelled workflow has not learnt that nothing was said.
+    if ctx.cancellation_token().is_cancelled() && ctx.patched(names::RECALL_PATCH) {
+        return Err(StepFailure::Cancelled { tried: false });
+    }
+    Ok(recalled.unwrap_or_default())
 }
 
 /// Remembers an answer, in place of an earlier one to the same question.

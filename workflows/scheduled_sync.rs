@@ -288,6 +288,7 @@ impl ScheduledSync {
                 from: 0,
                 tried_before: false,
                 add_duplicates: false,
+                looked: false,
             });
             if let Err(failure) = taken.await {
                 let left: String = ids_in(&news.gone).skip(chunk * ROWS_A_PAGE).collect();

@@ -20,8 +20,13 @@ use crate::{
 
 /// Time before asking again whether the other has ended; it doubles from time to time.
 const FIRST: Duration = Duration::from_millis(250);
-/// The longest time between two such questions.
+/// The longest time between two such questions, for the first hour.
 const LONGEST: Duration = Duration::from_secs(60);
+/// The longest after that: each question is ten events, and the engine ends a workflow at 51,200. The other may be
+/// waiting for weeks, for a sign-in.
+const LONGEST_LATER: Duration = Duration::from_secs(15 * 60);
+/// Waited so long, one is patient.
+const LATER: Duration = Duration::from_secs(60 * 60);
 
 /// Starts a child when its turn has come. `details` is what the engine shows of it beside its history.
 pub(crate) async fn start_in_turn<W, C>(
@@ -37,7 +42,7 @@ where
     C::Input: Clone,
     C::Output: TemporalDeserializable,
 {
-    let mut pause = FIRST;
+    let (mut pause, mut waited) = (FIRST, Duration::ZERO);
     loop {
         let options = ChildWorkflowOptions::builder()
             .workflow_id(id.to_owned())
@@ -64,8 +69,17 @@ where
         if token.is_cancelled() {
             return Err(StepFailure::Cancelled { tried: false });
         }
-        pause = (pause * 2).min(LONGEST);
+        waited += pause;
+        pause = next(pause, waited);
     }
+}
+
+fn next(pause: Duration, waited: Duration) -> Duration {
+    let longest = match waited < LATER {
+        true => LONGEST,
+        false => LONGEST_LATER,
+    };
+    (pause * 2).min(longest)
 }
 
 fn is_taken(error: &ChildWorkflowStartError) -> bool {
@@ -94,5 +108,26 @@ pub(crate) fn of_child(error: &ChildWorkflowExecutionError) -> StepFailure {
             _ => internal(failure),
         },
         _ => internal(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_month_in_line_is_far_from_the_end_of_a_history() {
+        const EVENTS: u32 = 10;
+        let (mut pause, mut waited, mut questions) = (FIRST, Duration::ZERO, 0);
+        while waited < Duration::from_secs(30 * 24 * 3_600) {
+            waited += pause;
+            pause = next(pause, waited);
+            questions += 1;
+        }
+        assert!(questions * EVENTS < 51_200 * 3 / 4, "{questions} questions");
+        assert_eq!(
+            next(Duration::from_secs(40), Duration::from_secs(60)),
+            LONGEST
+        );
     }
 }

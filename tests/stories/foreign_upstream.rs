@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::{
     stand_in::{PLAYLIST, StandIn, URI},
-    support::{World, ended, until},
+    support::{World, ended, start_batch, until},
 };
 
 #[tokio::test]
@@ -76,5 +76,54 @@ async fn a_cancellation_says_that_nothing_can_be_removed() {
         [URI],
         "it was left, and the user told so"
     );
+    server.end().await.unwrap();
+}
+
+/// It takes one track a call. What it has taken before a call fails is known, added once, and taken for the batch's
+/// own: also where the user wants songs again that are there, so that nothing is looked for.
+#[tokio::test]
+async fn a_batch_goes_on_where_a_call_failed_and_adds_nothing_twice() {
+    let world = World::new().await;
+    let stand_in = StandIn::default();
+    let launch = world
+        .launch()
+        .with("SEGUE_UPSTREAM", stand_in.serve().await);
+    let server = segue::client::Server::start(&launch).await.unwrap();
+    let id_of = |song: usize| format!("4uLU6hMCjMI75M1A2tKU{song:02}");
+    let tracks: Vec<_> = (10..18)
+        .map(|song| json!({"title": format!("Given {song}"), "artist": "By its id", "spotify_id": id_of(song)}))
+        .collect();
+    let all: Vec<String> = (10..18)
+        .map(|song| format!("spotify:track:{}", id_of(song)))
+        .collect();
+    for (failure, add_duplicates, missing) in [
+        ("http status: 429, code: -1 - too many requests", true, None),
+        (
+            "http status: 429, code: -1 - too many requests",
+            false,
+            None,
+        ),
+        ("http status: 502, code: -1 - bad gateway", false, None),
+        ("http status: 400, code: -1 - no such track", true, Some(3)),
+    ] {
+        stand_in.shelf().playlist.clear();
+        match missing {
+            None => stand_in.shelf().fail_add_after = Some((3, failure)),
+            Some(missing) => stand_in.shelf().fail_add_for = Some(all[missing].clone()),
+        }
+        let call =
+            json!({"tracks": tracks, "playlist": PLAYLIST, "add_duplicates": add_duplicates});
+        let id = start_batch(&server, call).await;
+        let view = ended(&server, &id).await;
+        let mut expected = all.clone();
+        if let Some(missing) = missing {
+            expected.remove(missing);
+        }
+        let counts = &view["batch"]["counts"];
+        let added = expected.len();
+        assert_eq!(counts["added"], added, "{failure}: {view:#}");
+        assert_eq!(stand_in.shelf().playlist, expected, "{failure}");
+        stand_in.shelf().fail_add_for = None;
+    }
     server.end().await.unwrap();
 }

@@ -308,9 +308,9 @@ async fn walk_the_batches(world: &World) -> Vec<(&'static str, String)> {
     ended(&server, &taken_back).await;
     server.end().await.unwrap();
     vec![
-        ("two_pages", added),
+        ("two_pages_looked", added),
         ("dry_run", looked),
-        ("taken_back", taken_back),
+        ("taken_back_looked", taken_back),
     ]
 }
 

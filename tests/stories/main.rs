@@ -31,6 +31,7 @@ mod bad_input;
 mod balanced;
 mod balancer;
 mod batches;
+mod batches_among_others;
 mod batches_in_bulk;
 mod bench;
 mod bundle;

@@ -48,6 +48,10 @@ pub(crate) struct Shelf {
     pub(crate) fail_search: Option<&'static str>,
     /// The answers of adds are held back while this is set.
     pub(crate) hold: bool,
+    /// After so many adds the next fails, with this text.
+    pub(crate) fail_add_after: Option<(usize, &'static str)>,
+    /// Adds of this track are refused.
+    pub(crate) fail_add_for: Option<String>,
     /// So many adds are reported as done, and are not.
     pub(crate) empty_promises: usize,
     /// The next so many searches answer an id that is none.
@@ -134,6 +138,18 @@ impl StandIn {
             }
             "search_by_isrc" => Ok(json!({"track": null, "found": false})),
             "add_track_to_playlist" => {
+                if arguments["track_uri"].as_str() == shelf.fail_add_for.as_deref() {
+                    return Err("http status: 400, code: -1 - no such track".to_owned());
+                }
+                match &mut shelf.fail_add_after {
+                    Some((0, failure)) => {
+                        let failure = failure.to_string();
+                        shelf.fail_add_after = None;
+                        return Err(failure);
+                    }
+                    Some((left, _)) => *left -= 1,
+                    None => {}
+                }
                 match shelf.empty_promises.checked_sub(1) {
                     Some(left) => shelf.empty_promises = left,
                     None => {

@@ -98,6 +98,9 @@ pub struct PagePlacement {
     /// They are added even if somebody else has added them meanwhile.
     #[serde(default)]
     pub add_duplicates: bool,
+    /// None of them was behind that place when it was looked.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub looked: bool,
 }
 
 /// What an add of a page came to.
@@ -105,6 +108,13 @@ pub struct PagePlacement {
 pub struct PageAdded {
     /// Those that somebody else had added since the playlist was read: their places in the page.
     pub there: Vec<u32>,
+    /// How many of the tracks it came to, from the first on, if something came between. Of an upstream that takes
+    /// one track a call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub done: Option<u32>,
+    /// What came between has lost an answer: the track after those may have been added.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_doubt: bool,
 }
 
 /// What a look at a page in the playlist found.
@@ -212,32 +222,39 @@ impl BatchActivities {
             if tried_before {
                 attempt::pause(super::SETTLE).await;
             }
-            let there = match page.add_duplicates && !tried_before {
+            let there = match (page.add_duplicates || page.looked) && !tried_before {
                 true => Vec::new(),
-                false => self.there(&page).await?,
+                false => self.there(&page, tried_before).await?,
             };
             Ok((alone, there))
         })
         .await?;
         let (_alone, there) = looked.value;
         writing(&ctx, async {
-            let missing: Vec<&str> = (0..)
-                .zip(&page.track_uris)
+            let missing: Vec<(u32, &str)> = (0..)
+                .zip(page.track_uris.iter().map(String::as_str))
                 .filter(|(place, _)| !there.contains(place))
-                .map(|(_, uri)| uri.as_str())
                 .collect();
-            let at_a_time = self.upstream.tracks_a_change().await?;
-            for some in missing.chunks(at_a_time) {
-                let leave = self.upstream.leave_to_change().await?;
-                in_time(&ctx, "add")?;
-                self.upstream.add(leave, &page.playlist_id, some).await?;
+            let mut added = PageAdded::default();
+            let mut anything = false;
+            for some in missing.chunks(self.upstream.tracks_a_change().await?) {
+                let change = self.add_some(&ctx, &page.playlist_id, some).await;
+                match change {
+                    Ok(()) => anything = true,
+                    // What was added is known, and stays so whatever becomes of the rest.
+                    Err(error) if anything => {
+                        added.done = some.first().map(|(place, _)| *place);
+                        added.in_doubt = error.may_have_happened();
+                        break;
+                    }
+                    Err(error) => return Err(error),
+                }
             }
             // What an attempt before this one had added is ours.
-            let there = match tried_before {
-                true => Vec::new(),
-                false => there,
-            };
-            Ok(PageAdded { there })
+            if !tried_before {
+                added.there = there;
+            }
+            Ok(added)
         })
         .await
     }
@@ -251,9 +268,20 @@ impl BatchActivities {
         ctx: ActivityContext,
         page: PagePlacement,
     ) -> Result<Attempted<PageSeen>, ActivityError> {
+        let in_doubt = page.looked && page.tried_before;
         reading(&ctx, &self.stopping, async {
+            if in_doubt {
+                // Time for a request whose answer was lost to arrive.
+                attempt::pause(super::SETTLE).await;
+            }
             let read = self.behind(&page).await?;
-            let there = places_of(&page.track_uris, &read.tracks);
+            let mut there = places_of(&page.track_uris, &read.tracks);
+            let wanted = page.track_uris.len();
+            let expected = page.from.saturating_add(wanted as u32);
+            let is_look = page.tried_before && !page.looked;
+            if there.len() < wanted && !is_look && read.total < expected {
+                there = self.anywhere(&page, there).await?;
+            }
             let missing: Vec<u32> = (0..)
                 .take(page.track_uris.len())
                 .filter(|place| !there.contains(place))
@@ -372,10 +400,44 @@ impl BatchActivities {
         Ok(search.so_far())
     }
 
+    async fn add_some(
+        &self,
+        ctx: &ActivityContext,
+        playlist_id: &str,
+        some: &[(u32, &str)],
+    ) -> Result<(), UpstreamError> {
+        let uris: Vec<&str> = some.iter().map(|(_, uri)| *uri).collect();
+        let leave = self.upstream.leave_to_change().await?;
+        in_time(ctx, "add")?;
+        self.upstream.add(leave, playlist_id, &uris).await
+    }
+
     /// The places in the page of the tracks that have come to the playlist since it was read.
-    async fn there(&self, page: &PagePlacement) -> Result<Vec<u32>, UpstreamError> {
+    async fn there(
+        &self,
+        page: &PagePlacement,
+        tried_before: bool,
+    ) -> Result<Vec<u32>, UpstreamError> {
         let read = self.behind(page).await?;
-        Ok(places_of(&page.track_uris, &read.tracks))
+        let there = places_of(&page.track_uris, &read.tracks);
+        match tried_before && there.len() < page.track_uris.len() {
+            true => self.anywhere(page, there).await,
+            false => Ok(there),
+        }
+    }
+
+    /// The same after a look at the whole: when somebody takes out what stands further to the front, the page moves
+    /// there. Not of tracks that may have been there before.
+    async fn anywhere(
+        &self,
+        page: &PagePlacement,
+        behind: Vec<u32>,
+    ) -> Result<Vec<u32>, UpstreamError> {
+        if page.add_duplicates || page.from == 0 {
+            return Ok(behind);
+        }
+        let whole = self.upstream.entries(&page.playlist_id, 0).await?;
+        Ok(whole.map_or(behind, |whole| places_of(&page.track_uris, &whole.tracks)))
     }
 
     /// What stands in the playlist behind what was in it before.

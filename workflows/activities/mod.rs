@@ -79,7 +79,7 @@ pub struct Placement {
     /// Where to look first: the offset of the entry that is, or would be, the track.
     #[serde(default)]
     pub look_from: u32,
-    /// An add was tried before, and its answer may have been lost: look before adding.
+    /// An add was tried before, and its answer may have been lost: look before adding, and give it time to arrive.
     #[serde(default)]
     pub tried_before: bool,
     /// Time has passed since the last look: somebody else may have added the track meanwhile.
@@ -275,6 +275,10 @@ impl Activities {
     ) -> Result<Attempted<TakenOut>, ActivityError> {
         writing(&ctx, async {
             let _alone = self.adds.alone_at(place.key()).await;
+            if place.tried_before {
+                // Time for an add whose answer was lost to arrive.
+                attempt::pause(SETTLE).await;
+            }
             let seen = self.present(&place).await?;
             if seen.present {
                 let leave = self.upstream.leave_to_change().await?;

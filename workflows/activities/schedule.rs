@@ -9,6 +9,7 @@ use temporalio_client::{
     Client, NamespacedClient, WorkflowExecuteUpdateOptions, WorkflowFetchHistoryOptions,
     WorkflowGetResultOptions, WorkflowListOptions,
     errors::{WorkflowGetResultError, WorkflowUpdateError},
+    tonic::Code,
 };
 use temporalio_common::{
     data_converters::{SerializationContextData, WorkflowSerializationContext},
@@ -292,6 +293,10 @@ async fn retry(client: &Client, letter: String, run_id: &str) -> Result<bool, Up
     match told {
         Ok(()) => Ok(true),
         Err(WorkflowUpdateError::Failed(_) | WorkflowUpdateError::NotFound(_)) => Ok(false),
+        // The engine takes 2,000 updates of one workflow: this letter has had all of its own, the others have not.
+        Err(WorkflowUpdateError::Rpc(status)) if status.code() == Code::ResourceExhausted => {
+            Ok(false)
+        }
         Err(error) => Err(engine(&error)),
     }
 }

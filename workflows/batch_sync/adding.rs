@@ -37,6 +37,7 @@ impl BatchSync {
                     .collect(),
                 from: batch.so_far.entries,
                 add_duplicates: batch.input.options.add_duplicates,
+                look_first: true,
             };
             (batch.input.options, input)
         });
@@ -129,6 +130,7 @@ impl BatchSync {
                 from: 0,
                 tried_before: false,
                 add_duplicates: false,
+                looked: false,
             })
             .await;
             if let Err(StepFailure::Failed(error)) = taken {

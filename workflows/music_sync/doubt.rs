@@ -42,7 +42,7 @@ impl MusicSync {
             return Ok(Err(without()));
         };
         let track = BTreeMap::from([(0, input.track.clone())]);
-        let recalled = recall(ctx, input.user_id.clone(), track).await;
+        let recalled = recall(ctx, input.user_id.clone(), track).await?;
         let verdict = match (recalled.get(&0), on_ambiguous) {
             (Some(said), _) => Verdict {
                 decided_by: DecidedBy::User,

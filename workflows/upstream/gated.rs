@@ -147,9 +147,17 @@ impl GatedUpstream {
         }
     }
 
-    /// Leave to change a playlist, waited for before the time for the change begins to run.
+    /// Leave to change a playlist, and a connection to do it by: both waited for before the time for the change
+    /// begins to run.
     pub(crate) async fn leave_to_change(&self) -> Result<Pass, UpstreamError> {
-        self.gate.pass(Group::Playlist, PATIENCE).await
+        let pass = self.gate.pass(Group::Playlist, PATIENCE).await?;
+        match self.upstream.connect().await {
+            Ok(()) => Ok(pass),
+            failed => {
+                self.judge(pass, Endpoint::AddItems, failed).await?;
+                Err(UpstreamError::unavailable("there is no connection"))
+            }
+        }
     }
 
     /// What is in the playlist from this place on, or the whole of it if it has become shorter than

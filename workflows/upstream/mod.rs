@@ -336,6 +336,11 @@ impl Upstream {
             })
     }
 
+    /// Makes sure that there is a connection: for a call that must not wait for one once it is begun.
+    pub(crate) async fn connect(&self) -> Result<(), UpstreamError> {
+        self.connected().await.map(drop)
+    }
+
     /// The live connection, made anew when there is none.
     async fn connected(&self) -> Result<Arc<Connection>, UpstreamError> {
         let mut slot = self.connection.lock().await;
