@@ -150,7 +150,10 @@ async fn a_sign_in_that_is_missing_ended_or_old_is_told() {
     let (code, text) = doctor(&launch, &[]).await;
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("BROKEN Spotify sign-in"), "{text}");
-    assert!(text.contains("mend it: segue login"), "{text}");
+    assert!(
+        text.contains("mend it: put a new SPOTIFY_REFRESH_TOKEN"),
+        "{text}"
+    );
     assert!(!text.contains("revoked-long-ago"), "{text}");
 
     let launch = world.launch().with("SPOTIFY_REFRESH_TOKEN", "");

@@ -16,6 +16,9 @@ const AGE: &str = "refresh token";
 const CLOCK: &str = "Spotify clock";
 
 const LOGIN: &str = "segue login";
+/// Of a sign-in from the environment, which goes before a stored one.
+const RENEW: &str =
+    "put a new SPOTIFY_REFRESH_TOKEN into the environment, or unset it and run segue login";
 /// Days before the end of a sign-in from which a new one is advised.
 const SOON: u64 = 14;
 
@@ -61,6 +64,14 @@ fn without(sign_in: Check) -> Vec<Check> {
     std::iter::once(sign_in).chain(rest).collect()
 }
 
+/// How to sign in anew: what stands in the environment goes before what `segue login` stores.
+fn anew(credentials: &Credentials) -> &'static str {
+    match credentials.source {
+        CredentialSource::Environment => RENEW,
+        CredentialSource::Store(_) => LOGIN,
+    }
+}
+
 fn mend(error: &CredentialsError) -> String {
     match error {
         CredentialsError::Store(StoreError::TooOpen { path, .. }) => {
@@ -78,7 +89,7 @@ async fn of_credentials(session: &Session, credentials: &Credentials) -> Vec<Che
     match session.check().await {
         Ok(granted) => vec![
             Check::ok(SIGN_IN, format!("works, {source}")),
-            scopes(&granted, &credentials.scopes),
+            scopes(&granted, credentials),
             age(credentials),
         ],
         Err(error @ AuthError::Http(_)) => {
@@ -86,7 +97,7 @@ async fn of_credentials(session: &Session, credentials: &Credentials) -> Vec<Che
             without(Check::broken(SIGN_IN, error.to_string(), mend))
         }
         Err(error) => {
-            let mut checks = without(Check::broken(SIGN_IN, error.to_string(), LOGIN));
+            let mut checks = without(Check::broken(SIGN_IN, error.to_string(), anew(credentials)));
             // An end that came by itself is told from one that somebody made.
             if credentials.consented_at.is_some() {
                 checks.retain(|check| check.part != AGE);
@@ -98,9 +109,9 @@ async fn of_credentials(session: &Session, credentials: &Credentials) -> Vec<Che
 }
 
 /// What Spotify says that the sign-in may do; where it does not say, what was granted at the time.
-fn scopes(granted: &[String], stored: &[String]) -> Check {
+fn scopes(granted: &[String], credentials: &Credentials) -> Check {
     let known = match granted.is_empty() {
-        true => stored,
+        true => &credentials.scopes[..],
         false => granted,
     };
     if known.is_empty() {
@@ -112,7 +123,11 @@ fn scopes(granted: &[String], stored: &[String]) -> Check {
         .collect();
     match missing.is_empty() {
         true => Check::ok(GRANTED, "all that a sync needs"),
-        false => Check::broken(GRANTED, format!("missing: {}", missing.join(", ")), LOGIN),
+        false => Check::broken(
+            GRANTED,
+            format!("missing: {}", missing.join(", ")),
+            anew(credentials),
+        ),
     }
 }
 
