@@ -27,9 +27,9 @@ const ADDRESSES: [&str; 2] = ["127.0.0.1:8620", "my-computer.local:8620"];
 /// How they write a token that the reader has to put in, or that a client puts in.
 const TOKENS: [&str; 4] = [
     "YOUR_TOKEN",
-    "${SEGUE_TOKEN}",
+    "${MUSIC_TOKEN}",
     "${input:segue-token}",
-    "${env:SEGUE_TOKEN}",
+    "${env:MUSIC_TOKEN}",
 ];
 
 /// Segue over HTTP, with a token for its calls.
