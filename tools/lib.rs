@@ -77,7 +77,7 @@ use segue_workflows::{
     comparison::Prices, gate::Gate, matching::DEFAULT_THRESHOLD, model::ModelStanding,
     review::ReviewTerms, sync::McpConnection,
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
 use self::{completions::PlaylistNames, reset_circuit::Resets, watching::Watching};
@@ -91,6 +91,10 @@ use crate::tasks::Retention;
 /// Calls of tools that a user may have open at a time, over all connections to this process: twice what
 /// the door of the HTTP server lets in, for those that it does not see the end of.
 const MOST_CALLS: usize = 512;
+
+/// Whole reports that a process writes at a time, for all its users: one of 20,000 rows is some 10 MB, and 200 reads
+/// of the engine.
+const MOST_REPORTS: usize = 4;
 
 /// What the configuration says of the tools.
 #[derive(Debug, Clone, PartialEq)]
@@ -145,6 +149,8 @@ pub struct Segue {
     watching: Watching,
     /// Places of calls, for whatever transport.
     calls: Arc<Semaphore>,
+    /// Turns of those who read a whole report.
+    reports: Arc<Semaphore>,
     resets: Resets,
     /// Cancelled when this process ends: streams then come to theirs.
     stop: CancellationToken,
@@ -169,6 +175,7 @@ impl Segue {
             playlist_names: PlaylistNames::default(),
             watching: Watching::default(),
             calls: Arc::new(Semaphore::new(MOST_CALLS)),
+            reports: Arc::new(Semaphore::new(MOST_REPORTS)),
             resets: Resets::default(),
             stop: CancellationToken::new(),
             router: Arc::new(Self::router()),
@@ -269,6 +276,11 @@ impl Segue {
     /// Whether the user is one of others whom this process serves besides its owner.
     pub(crate) fn is_guest(&self) -> bool {
         self.user_id != self.owner
+    }
+
+    /// A turn at reading a whole report.
+    pub(crate) async fn turn_at_reports(&self) -> Option<SemaphorePermit<'_>> {
+        self.reports.acquire().await.ok()
     }
 
     pub(crate) fn resets(&self) -> &Resets {

@@ -19,6 +19,7 @@ use rmcp::{
 };
 use segue_spans::mcp;
 use segue_workflows::{metrics::CallOutcome, names};
+use tokio::sync::SemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span};
 
@@ -84,6 +85,7 @@ impl ServerHandler for Segue {
         request: GetPromptRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<GetPromptResponse, ErrorData> {
+        let _place = self.place()?;
         let prompt = prompts::get(self, request, &context).await?;
         Ok(prompt.into())
     }
@@ -93,6 +95,7 @@ impl ServerHandler for Segue {
         request: CompleteRequestParams,
         _context: RequestContext<RoleServer>,
     ) -> Result<CompleteResult, ErrorData> {
+        let _place = self.place()?;
         completions::complete(self, request).await
     }
 
@@ -101,6 +104,7 @@ impl ServerHandler for Segue {
         request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
+        let _place = self.place()?;
         let cursor = request.and_then(|request| request.cursor);
         resources::list(self, cursor.as_deref(), &context).await
     }
@@ -123,6 +127,7 @@ impl ServerHandler for Segue {
     ) -> Result<ReadResourceResponse, ErrorData> {
         let span = mcp::serving("resources/read", None, &context);
         span.record("user", self.user_id());
+        let _place = self.place()?;
         let read = resources::read(self, &request.uri, &context);
         Ok(read.instrument(span).await?.into())
     }
@@ -252,6 +257,12 @@ impl ServerHandler for Segue {
 }
 
 impl Segue {
+    /// A place among the user's open calls, for a request that is no call of a tool.
+    fn place(&self) -> Result<SemaphorePermit<'_>, ErrorData> {
+        let place = self.calls.try_acquire();
+        place.map_err(|_| resources::internal(&ToolError::too_many_calls(MOST_CALLS)))
+    }
+
     /// The span of a request about a task, and whose it is.
     fn serving_task(
         &self,

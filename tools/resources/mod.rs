@@ -81,6 +81,7 @@ pub(crate) async fn read(
         }
         Named::Report(sync_id, mime) => {
             let client = client(segue, context).await?;
+            let _turn = segue.turn_at_reports().await;
             report::read(&client, user_id, uri, sync_id, mime).await
         }
     };
