@@ -149,8 +149,9 @@ pub struct Segue {
     watching: Watching,
     /// Places of calls, for whatever transport.
     calls: Arc<Semaphore>,
-    /// Turns of those who read a whole report.
+    /// Turns at reading a whole report, of all users and of this one.
     reports: Arc<Semaphore>,
+    own_reports: Arc<Semaphore>,
     resets: Resets,
     /// Cancelled when this process ends: streams then come to theirs.
     stop: CancellationToken,
@@ -176,6 +177,7 @@ impl Segue {
             watching: Watching::default(),
             calls: Arc::new(Semaphore::new(MOST_CALLS)),
             reports: Arc::new(Semaphore::new(MOST_REPORTS)),
+            own_reports: Arc::new(Semaphore::new(1)),
             resets: Resets::default(),
             stop: CancellationToken::new(),
             router: Arc::new(Self::router()),
@@ -190,6 +192,7 @@ impl Segue {
             // So that nobody uses up what others may watch, or call.
             watching: Watching::default(),
             calls: Arc::new(Semaphore::new(MOST_CALLS)),
+            own_reports: Arc::new(Semaphore::new(1)),
             ..self.clone()
         }
     }
@@ -278,9 +281,10 @@ impl Segue {
         self.user_id != self.owner
     }
 
-    /// A turn at reading a whole report.
-    pub(crate) async fn turn_at_reports(&self) -> Option<SemaphorePermit<'_>> {
-        self.reports.acquire().await.ok()
+    /// A turn at reading a whole report: the user's own comes first, so that nobody keeps the others waiting.
+    pub(crate) async fn turn_at_reports(&self) -> Option<[SemaphorePermit<'_>; 2]> {
+        let own = self.own_reports.acquire().await.ok()?;
+        Some([own, self.reports.acquire().await.ok()?])
     }
 
     pub(crate) fn resets(&self) -> &Resets {

@@ -13,7 +13,7 @@
 //! What it was able to do is its result, also when it failed or was cancelled half way: only the
 //! batch knows whether to undo it.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{cell::Cell, collections::VecDeque, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use temporalio_macros::{workflow, workflow_methods};
@@ -188,7 +188,8 @@ impl Placing {
                 }
                 self.known = seen.known;
                 self.entries = seen.entries;
-                true
+                self.cancelled = token.is_cancelled();
+                !self.cancelled
             }
             Err(StepFailure::Failed(error)) => {
                 self.fates.fill(Fate::Failed);
@@ -213,12 +214,22 @@ impl Placing {
             if places.is_empty() {
                 continue;
             }
+            let retries_before = ctx.state(|workflow| workflow.retries);
+            let told = Cell::new(tried);
             let step = run_step(
                 ctx,
                 ADD,
                 &token,
                 || BatchActivities::add_page,
-                |before| self.placement(places, tried || before.tried),
+                |before| {
+                    let tried = tried || before.tried;
+                    told.set(tried);
+                    PagePlacement {
+                        // Time has passed: what is there by now is somebody else's.
+                        looked: self.input.look_first && !before.waited,
+                        ..self.placement(places, tried)
+                    }
+                },
             );
             match step.await {
                 Ok(added) => {
@@ -236,8 +247,11 @@ impl Placing {
                 }
                 Err(StepFailure::Failed(error)) if error.code == ErrorCode::InvalidRequest => {
                     if range.len() > 1 {
+                        // An attempt before the one that was refused may have added some of them.
+                        let repeated = ctx.state(|workflow| workflow.retries) > retries_before;
+                        let tried = told.get() || repeated;
                         let middle = range.start + range.len() / 2;
-                        open.push_front((middle..range.end, false));
+                        open.push_front((middle..range.end, tried));
                         open.push_front((range.start..middle, tried));
                     } else {
                         self.fates[places[0]] = Fate::Failed;

@@ -3,7 +3,9 @@
 use std::{ffi::OsString, process::Command};
 
 pub(super) use sysinfo::Pid;
-use sysinfo::{ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, Signal, System, UpdateKind};
+use sysinfo::{
+    ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, Signal, System, Uid, UpdateKind,
+};
 
 /// What a background process of ours needs from the environment. A list of what may pass, not
 /// of what may not: a token is then kept out whatever its variable is called.
@@ -62,8 +64,8 @@ pub(super) fn no_secrets(command: &mut Command) {
     }
 }
 
-/// The living processes of this user whose command line is `wanted`. Others can give theirs any command line, and
-/// must not be taken for ours.
+/// The living processes of this user whose command line is `wanted`. Other users can give theirs any command line, and
+/// must not be taken for ours. The superuser is trusted by all, and sees all. (Windows does not tell whose they are.)
 pub(super) fn find(wanted: impl Fn(&[OsString]) -> bool) -> Vec<Found> {
     let mut system = System::new();
     let what = ProcessRefreshKind::nothing()
@@ -77,13 +79,22 @@ pub(super) fn find(wanted: impl Fn(&[OsString]) -> bool) -> Vec<Found> {
     system
         .processes()
         .values()
-        .filter(|process| process.effective_user_id() == our_user.as_ref())
+        .filter(|process| may_be_ours(process.effective_user_id(), our_user.as_ref()))
         .filter(|process| lives(process) && wanted(process.cmd()))
         .map(|process| Found {
             pid: process.pid(),
             command_line: process.cmd().to_vec(),
         })
         .collect()
+}
+
+fn may_be_ours(user: Option<&Uid>, our_user: Option<&Uid>) -> bool {
+    #[cfg(unix)]
+    let is_root = |user: Option<&Uid>| user.is_some_and(|user| **user == 0);
+    #[cfg(not(unix))]
+    let is_root = |_: Option<&Uid>| false;
+    // Two servers on one database would be worse than one too many looked at.
+    our_user.is_none() || user == our_user || is_root(user) || is_root(our_user)
 }
 
 /// Whether the process runs. One that ended and waits to be collected does not.
@@ -137,6 +148,16 @@ mod tests {
                 assert!(!name.contains(secret), "{name}");
             }
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nobody_else_is_taken_for_us_but_the_superuser() {
+        let user = |id: usize| Uid::try_from(id).unwrap();
+        let [root, ann, bob] = [user(0), user(1000), user(1001)];
+        let may_be = |user, us| may_be_ours(Some(user), Some(us));
+        assert!(may_be(&ann, &ann) && may_be(&root, &ann) && may_be(&ann, &root));
+        assert!(!may_be(&bob, &ann) && !may_be_ours(None, Some(&ann)));
     }
 
     #[cfg(unix)]

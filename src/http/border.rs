@@ -40,7 +40,7 @@ const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 /// Bytes of a request's body: an export of the largest size that is read, and what JSON adds to it.
 const LONGEST_BODY: usize = 24 * 1024 * 1024;
 /// Bytes of a body that needs no place among the large ones.
-const SMALL_BODY: u64 = 256 * 1024;
+pub(super) const SMALL_BODY: u64 = 256 * 1024;
 /// Large bodies that are held in memory at a time, from their first byte until the call is answered.
 const MOST_LARGE: usize = 8;
 /// Those of one user.
@@ -96,13 +96,9 @@ pub(super) struct Caller {
 /// The places of a call: of its body in memory, and among its user's calls. They are free again when the last clone
 /// is dropped.
 #[derive(Debug, Clone)]
-pub(super) struct Held(Arc<(Option<Place>, Admitted)>);
-
-impl Held {
-    /// Waits until the call must not stay open.
-    pub(super) async fn ended(&self) {
-        self.0.1.ended().await;
-    }
+pub(super) struct Held {
+    _body: Option<Arc<Place>>,
+    _call: Arc<Admitted>,
 }
 
 /// What is checked. Clones share the places for large bodies.
@@ -181,10 +177,13 @@ impl Border {
         };
         request.extensions_mut().insert(Caller { user_id });
         // In a session the response comes before the answer: the call itself keeps its places.
-        let held = Held(Arc::new((place, admitted)));
-        request.extensions_mut().insert(held.clone());
+        let admitted = Arc::new(admitted);
+        request.extensions_mut().insert(Held {
+            _body: place.map(Arc::new),
+            _call: admitted.clone(),
+        });
         let response = next.run(request).await;
-        door::hold(response, held)
+        door::hold(response, admitted)
     }
 
     /// The request with its body in memory, and the place that it takes there.
@@ -208,7 +207,11 @@ impl Border {
             _ => Some(self.place(user_id).await?),
         };
         match timeout(BODY, to_bytes(body, LONGEST_BODY)).await {
-            Ok(Ok(body)) => Ok((Request::from_parts(parts, Body::from(body)), place)),
+            Ok(Ok(body)) => {
+                // One that did not say how small it is.
+                let place = place.filter(|_| body.len() as u64 > SMALL_BODY);
+                Ok((Request::from_parts(parts, Body::from(body)), place))
+            }
             Ok(Err(_)) => Err(Refused::TooLarge),
             Err(_) => Err(Refused::TooSlow),
         }

@@ -7,7 +7,8 @@ use axum::{
 };
 use futures::{FutureExt, StreamExt, future::Shared, stream};
 
-use super::border::Held;
+use std::sync::Arc;
+
 use crate::access::{Access, Admitted, Refusal};
 
 /// The view for browsers: it has nothing of anybody's in it, and asks for a token by itself.
@@ -48,13 +49,13 @@ impl Door {
 
 /// Keeps the user's place for as long as the answer goes on, if it is a stream of events; and ends that when
 /// the token is no longer good.
-pub(super) fn hold(response: Response, held: Held) -> Response {
+pub(super) fn hold(response: Response, admitted: Arc<Admitted>) -> Response {
     let kind = response.headers().get(CONTENT_TYPE);
     if !kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream")) {
         return response;
     }
     response.map(|body| {
-        let ended = async move { held.ended().await }.boxed().shared();
+        let ended = async move { admitted.ended().await }.boxed().shared();
         let told: Shared<_> = ended.clone();
         let events = body.into_data_stream().take_until(ended);
         let reason = stream::once(async move { told.now_or_never().map(|()| Ok(TAKEN_BACK)) });

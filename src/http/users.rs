@@ -24,7 +24,7 @@ use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    border::{Caller, refusal},
+    border::{Caller, SMALL_BODY, refusal},
     sessions::KeptSessions,
     sse::Streams,
     streams::Ending,
@@ -157,6 +157,16 @@ impl Theirs {
         let (parts, body) = request.into_parts();
         // The border has read it.
         let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
+        if body.len() as u64 > SMALL_BODY {
+            let named = serde_json::from_slice::<Named>(&body);
+            // A stream would keep it in memory for as long as it is open.
+            if named.is_ok_and(|named| named.method != "tools/call") {
+                return refusal(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    "Only a call of a tool may be so large.",
+                );
+            }
+        }
         if self.sessions.sessions.read().await.len() >= MOST_SESSIONS {
             let named = serde_json::from_slice::<Named>(&body);
             if named.is_ok_and(|named| named.method == "initialize") {

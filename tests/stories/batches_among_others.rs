@@ -61,3 +61,28 @@ async fn what_moves_to_the_front_because_others_are_taken_out_is_still_seen() {
     assert_eq!(world.effective_adds(), 1);
     server.end().await.unwrap();
 }
+
+#[tokio::test]
+async fn what_somebody_else_added_while_the_batch_waited_is_not_added_again() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let songs = songs();
+    world
+        .fault(json!({"endpoint": "add_items", "count": 1, "status": 429, "retry_after": 4}))
+        .await;
+    let call = json!({"tracks": certain(&songs[..5]), "playlist": world.empty()});
+    let id = start_batch(&server, call).await;
+    world.until_asked("add_items", 1).await;
+    let theirs = uri_of(&songs[2]);
+    world
+        .refill(world.empty(), std::slice::from_ref(&theirs))
+        .await;
+    let view = ended(&server, &id).await;
+    assert_eq!(view["success"], true, "{view:#}");
+    assert_eq!(view["batch"]["counts"]["already_there"], 1, "{view:#}");
+    let mut expected: Vec<String> = songs[..5].iter().map(uri_of).collect();
+    expected.remove(2);
+    expected.insert(0, theirs);
+    assert_eq!(world.in_playlist(world.empty()), expected);
+    server.end().await.unwrap();
+}

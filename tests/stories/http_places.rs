@@ -114,6 +114,10 @@ async fn a_client_in_a_session_that_hangs_up_leaves_its_place_taken_until_its_ca
         let answer = answered.expect("a place").text().await.unwrap();
         assert!(answer.contains("structuredContent"), "{answer}");
     }
+    let mut list = health(6);
+    list["method"] = json!("tools/list");
+    let refused = post(&client, &url, Some(&session), &list).await;
+    assert_eq!(refused.status(), StatusCode::PAYLOAD_TOO_LARGE);
     let wait = json!({"sync_id": sync_id, "wait_seconds": 45});
     for id in 10..10 + OF_ONE {
         let body = large(id, "get_sync_progress", &wait);

@@ -20,6 +20,7 @@ use super::{
 use crate::{
     batch::{Found, Known},
     error::{ErrorCode, SyncError},
+    gate::Pass,
     matching::{Query, find_match},
     track::{Candidate, SourceTrack},
     upstream::{Entries, GatedUpstream, Playlist, UpstreamError},
@@ -238,7 +239,8 @@ impl BatchActivities {
             let mut added = PageAdded::default();
             let mut anything = false;
             for some in missing.chunks(self.upstream.tracks_a_change().await?) {
-                let change = self.add_some(&ctx, &page.playlist_id, some).await;
+                let leave = self.upstream.leave_to_change_more(anything);
+                let change = self.add_some(&ctx, &page.playlist_id, some, leave).await;
                 match change {
                     Ok(()) => anything = true,
                     // What was added is known, and stays so whatever becomes of the rest.
@@ -405,9 +407,10 @@ impl BatchActivities {
         ctx: &ActivityContext,
         playlist_id: &str,
         some: &[(u32, &str)],
+        leave: impl Future<Output = Result<Pass, UpstreamError>>,
     ) -> Result<(), UpstreamError> {
         let uris: Vec<&str> = some.iter().map(|(_, uri)| *uri).collect();
-        let leave = self.upstream.leave_to_change().await?;
+        let leave = leave.await?;
         in_time(ctx, "add")?;
         self.upstream.add(leave, playlist_id, &uris).await
     }

@@ -294,7 +294,7 @@ async fn retry(client: &Client, letter: String, run_id: &str) -> Result<bool, Up
         Ok(()) => Ok(true),
         Err(WorkflowUpdateError::Failed(_) | WorkflowUpdateError::NotFound(_)) => Ok(false),
         // The engine takes 2,000 updates of one workflow: this letter has had all of its own, the others have not.
-        Err(WorkflowUpdateError::Rpc(status)) if status.code() == Code::ResourceExhausted => {
+        Err(WorkflowUpdateError::Rpc(status)) if status.code() == Code::FailedPrecondition => {
             Ok(false)
         }
         Err(error) => Err(engine(&error)),

@@ -150,7 +150,16 @@ impl GatedUpstream {
     /// Leave to change a playlist, and a connection to do it by: both waited for before the time for the change
     /// begins to run.
     pub(crate) async fn leave_to_change(&self) -> Result<Pass, UpstreamError> {
-        let pass = self.gate.pass(Group::Playlist, PATIENCE).await?;
+        self.leave_to_change_more(false).await
+    }
+
+    /// The same. `more`: one change of several has been made, and for the next the call waits in line for longer.
+    pub(crate) async fn leave_to_change_more(&self, more: bool) -> Result<Pass, UpstreamError> {
+        let patience = match more {
+            true => PATIENCE_BETWEEN_PAGES,
+            false => PATIENCE,
+        };
+        let pass = self.gate.pass(Group::Playlist, patience).await?;
         match self.upstream.connect().await {
             Ok(()) => Ok(pass),
             failed => {
