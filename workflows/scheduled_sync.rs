@@ -282,13 +282,8 @@ impl ScheduledSync {
         };
         for (chunk, track_uris) in gone.chunks(ROWS_A_PAGE).enumerate() {
             let take_out = || BatchActivities::take_out_page;
-            let taken = run_step(ctx, CHANGE, &token, take_out, |_| PagePlacement {
-                playlist_id: playlist_id.clone(),
-                track_uris: track_uris.to_vec(),
-                from: 0,
-                tried_before: false,
-                add_duplicates: false,
-                looked: false,
+            let taken = run_step(ctx, CHANGE, &token, take_out, |_| {
+                PagePlacement::to_take_out(playlist_id.clone(), track_uris.to_vec())
             });
             if let Err(failure) = taken.await {
                 let left: String = ids_in(&news.gone).skip(chunk * ROWS_A_PAGE).collect();

@@ -1,13 +1,13 @@
 //! Who a request is from: nothing but the pages that tell how to come in is for everybody.
 
+use std::sync::Arc;
+
 use axum::{
     body::{Body, Bytes},
     http::{HeaderMap, Uri, header::CONTENT_TYPE},
     response::Response,
 };
 use futures::{FutureExt, StreamExt, future::Shared, stream};
-
-use std::sync::Arc;
 
 use crate::access::{Access, Admitted, Refusal};
 

@@ -104,6 +104,20 @@ pub struct PagePlacement {
     pub looked: bool,
 }
 
+impl PagePlacement {
+    /// Tracks to take out of this playlist, wherever they stand.
+    pub(crate) fn to_take_out(playlist_id: String, track_uris: Vec<String>) -> Self {
+        Self {
+            playlist_id,
+            track_uris,
+            from: 0,
+            tried_before: false,
+            add_duplicates: false,
+            looked: false,
+        }
+    }
+}
+
 /// What an add of a page came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PageAdded {

@@ -124,13 +124,8 @@ impl BatchSync {
             .collect();
         for track_uris in ids.rchunks(ROWS_A_PAGE) {
             let activity = || BatchActivities::take_out_page;
-            let taken = run_step(ctx, CHANGE, &token, activity, |_| PagePlacement {
-                playlist_id: playlist_id.clone(),
-                track_uris: track_uris.to_vec(),
-                from: 0,
-                tried_before: false,
-                add_duplicates: false,
-                looked: false,
+            let taken = run_step(ctx, CHANGE, &token, activity, |_| {
+                PagePlacement::to_take_out(playlist_id.clone(), track_uris.to_vec())
             })
             .await;
             if let Err(StepFailure::Failed(error)) = taken {
