@@ -30,9 +30,9 @@ pub(crate) async fn front_page(State(world): State<Arc<World>>) -> Json<Value> {
         "accounts_url": format!("{}/", world.url),
         "tracks": world.shelf.tracks().len(),
         "controls": [
-            "POST /_sim/faults", "DELETE /_sim/faults", "GET /_sim/state", "GET /_sim/requests",
-            "DELETE /_sim/requests", "POST /_sim/tokens", "POST /_sim/playlists",
-            "PUT /_sim/playlists",
+            "POST /_sim/faults", "DELETE /_sim/faults", "POST /_sim/release", "GET /_sim/state",
+            "GET /_sim/requests", "DELETE /_sim/requests", "POST /_sim/tokens",
+            "POST /_sim/playlists", "PUT /_sim/playlists",
         ],
     }))
 }
@@ -58,6 +58,13 @@ pub(crate) async fn order_faults(
 pub(crate) async fn clear_faults(State(world): State<Arc<World>>) -> Json<Value> {
     locked(&world.faults).clear();
     Json(json!({"faults": []}))
+}
+
+/// `POST /_sim/release`: lets go of every request that an ordered latency holds, so that a test
+/// ends its holds by what has happened and not by the clock.
+pub(crate) async fn release(State(world): State<Arc<World>>) -> StatusCode {
+    world.released.notify_waiters();
+    StatusCode::NO_CONTENT
 }
 
 /// `GET /_sim/state`: every playlist with the URIs it holds, and the faults that wait.

@@ -37,11 +37,11 @@ pub struct Fault {
     /// The `Retry-After` header of an ordered status, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u32>,
-    /// Wait this many milliseconds before the request takes effect. A client that hangs up
-    /// meanwhile takes its request with it.
+    /// Wait this many milliseconds before the request takes effect, or until it is released. A
+    /// client that hangs up meanwhile takes its request with it.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub latency_ms: u64,
-    /// Wait this many milliseconds after the effect, before the answer.
+    /// Wait this many milliseconds after the effect, before the answer, or until it is released.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub latency_after_ms: u64,
     /// Close the connection instead of answering.

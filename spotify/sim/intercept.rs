@@ -69,7 +69,7 @@ pub(crate) async fn intercept(
     let fault = locked(&world.faults).take(endpoint);
     let fault = fault.as_ref();
 
-    pause(fault.map_or(0, |fault| fault.latency_ms)).await;
+    hold(fault.map_or(0, |fault| fault.latency_ms), &world).await;
     if fault.and_then(|fault| fault.drop) == Some(DropWhen::Before) {
         return close();
     }
@@ -84,7 +84,7 @@ pub(crate) async fn intercept(
     if response.extensions().get::<TookEffect>().is_some() {
         pen.took_effect();
     }
-    pause(fault.map_or(0, |fault| fault.latency_after_ms)).await;
+    hold(fault.map_or(0, |fault| fault.latency_after_ms), &world).await;
     if fault.and_then(|fault| fault.drop) == Some(DropWhen::After) {
         return close();
     }
@@ -98,9 +98,12 @@ pub(crate) async fn intercept(
     response
 }
 
-async fn pause(ms: u64) {
+/// Waits until the time is over, or the request is let go.
+async fn hold(ms: u64, world: &World) {
     if ms > 0 {
-        tokio::time::sleep(Duration::from_millis(ms)).await;
+        let released = world.released.notified();
+        // In time or before it: it goes on either way.
+        let _ = tokio::time::timeout(Duration::from_millis(ms), released).await;
     }
 }
 

@@ -39,6 +39,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -141,6 +142,8 @@ struct World {
     library: Mutex<Library>,
     tokens: Mutex<Tokens>,
     faults: Mutex<FaultBook>,
+    /// Tells requests that are held that they are let go.
+    released: Notify,
     requests: RequestLog,
 }
 
@@ -201,6 +204,7 @@ impl Sim {
             library: Mutex::new(library),
             tokens: Mutex::new(tokens),
             faults: Mutex::default(),
+            released: Notify::new(),
             requests: RequestLog::new(),
         });
         let stop = CancellationToken::new();

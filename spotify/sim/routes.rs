@@ -27,6 +27,7 @@ pub(crate) fn router(world: Arc<World>) -> Router {
             "/_sim/faults",
             post(control::order_faults).delete(control::clear_faults),
         )
+        .route("/_sim/release", post(control::release))
         .route("/_sim/state", get(control::state))
         .route(
             "/_sim/requests",

@@ -1,10 +1,13 @@
 //! "Stop, I did not mean that one." After a cancellation the playlist is as it was before.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::support::{CLOCKS, World, all, ended, song, start, until};
 
-/// Where the sync is held when the cancellation comes, and whether the add takes effect first.
+/// Where the sync is held when the cancellation comes: at which of the requests to this endpoint,
+/// and whether that request takes effect first.
 const HOLDS: [(&str, usize, &str); 6] = [
     ("search", 1, "latency_ms"),
     // The first was held for so long that it is made again.
@@ -14,6 +17,12 @@ const HOLDS: [(&str, usize, &str); 6] = [
     ("add_items", 1, "latency_after_ms"),
     ("playlist_items", 2, "latency_ms"),
 ];
+
+/// A hold that ends when it is let go.
+const HELD_MS: u64 = 600_000;
+
+/// For so long it is held on after the cancellation, so that what was begun is broken off.
+const HELD_ON: Duration = Duration::from_millis(1_500);
 
 async fn cancelled_at((endpoint, number, hold): (&str, usize, &str), there_before: bool) {
     let world = World::new().await;
@@ -25,12 +34,12 @@ async fn cancelled_at((endpoint, number, hold): (&str, usize, &str), there_befor
     let before = world.in_playlist(world.empty());
     let asked = world.asked(endpoint).len();
 
-    let (skip, count, ms) = match (endpoint, number) {
-        ("search", 2) => (0, 2, 2_500),
-        _ => (number - 1, 1, 1_500),
+    let skip = match (endpoint, number) {
+        ("search", 2) => 0,
+        _ => number - 1,
     };
-    let mut fault = json!({"endpoint": endpoint, "skip": skip, "count": count});
-    fault[hold] = json!(ms);
+    let mut fault = json!({"endpoint": endpoint, "skip": skip, "count": 0});
+    fault[hold] = json!(HELD_MS);
     world.fault(fault).await;
     let id = start(&server, song(CLOCKS, world.empty())).await;
     world.until_asked(endpoint, asked + number).await;
@@ -42,6 +51,8 @@ async fn cancelled_at((endpoint, number, hold): (&str, usize, &str), there_befor
         .await
         .unwrap();
     assert_eq!(answer["sync_id"], id.as_str());
+    tokio::time::sleep(HELD_ON).await;
+    world.let_go().await;
     let view = ended(&server, &id).await;
 
     let told = format!("{endpoint} {number} {hold}, there before: {there_before}: {view:#}");
@@ -71,7 +82,7 @@ async fn during_an_add_that_then_fails() {
         let world = World::new().await;
         let mut server = world.serve().await;
         let mut fault = json!({"endpoint": "add_items", "count": 1});
-        fault[hold] = json!(1_500);
+        fault[hold] = json!(HELD_MS);
         if !killed {
             fault["drop"] = json!("after");
         }
@@ -89,6 +100,8 @@ async fn during_an_add_that_then_fails() {
             server.kill().await.unwrap();
             server = world.serve().await;
         }
+        tokio::time::sleep(HELD_ON).await;
+        world.let_go().await;
         let view = ended(&server, &id).await;
         assert_eq!(
             view["status"], "cancelled",

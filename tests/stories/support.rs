@@ -163,7 +163,7 @@ impl World {
             .expect("the faults are taken");
     }
 
-    /// Takes all faults back.
+    /// Takes all faults back. A request that a fault holds already is held on.
     pub(crate) async fn lift_faults(&self) {
         reqwest::Client::new()
             .delete(format!("{}/_sim/faults", self.sim.url()))
@@ -171,6 +171,12 @@ impl World {
             .await
             .and_then(reqwest::Response::error_for_status)
             .expect("the faults are lifted");
+    }
+
+    /// Takes all faults back, and lets go of the requests that they hold.
+    pub(crate) async fn let_go(&self) {
+        self.lift_faults().await;
+        self.order("release", Value::Null).await;
     }
 
     /// What Spotify was asked at this endpoint.
@@ -212,14 +218,25 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let log = std::fs::read_to_string(self.log()).unwrap_or_default();
-            let tail: Vec<&str> = log.lines().rev().take(60).collect();
-            eprintln!(
-                "--- the end of the servers' log, latest first ---\n{}",
-                tail.join("\n")
-            );
+            let files = std::fs::read_dir(self.home.path()).into_iter().flatten();
+            let paths = files.filter_map(Result::ok).map(|file| file.path());
+            for log in paths.filter(|path| path.extension().is_some_and(|end| end == "log")) {
+                show(&log);
+            }
         }
     }
+}
+
+/// Shows what a log complains of, and its end.
+fn show(log: &Path) {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    let complains = |line: &&&str| line.contains(" WARN ") || line.contains(" ERROR ");
+    let complaints: Vec<&str> = lines.iter().filter(complains).take(30).copied().collect();
+    let end = &lines[lines.len().saturating_sub(60)..];
+    eprintln!("--- what {} complains of ---", log.display());
+    eprintln!("{}", complaints.join("\n"));
+    eprintln!("--- and its end ---\n{}", end.join("\n"));
 }
 
 /// The engine's binary: the one on `PATH`, as the program does it, or the fetched one.

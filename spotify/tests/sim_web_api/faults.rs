@@ -139,6 +139,26 @@ async fn latency_delays_the_answer() {
 }
 
 #[tokio::test]
+async fn a_request_that_is_released_goes_on_at_once() {
+    let client = Client::new().await;
+    for name in ["latency_ms", "latency_after_ms"] {
+        client.order(json!({"endpoint": "me", name: 600_000})).await;
+        // One that has only just arrived is not held yet, so it is released until it is answered.
+        let releases = async {
+            loop {
+                client.control("/_sim/release", Value::Null).await;
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        let status = tokio::select! {
+            (status, _) = client.get("/v1/me") => status,
+            () = releases => unreachable!(),
+        };
+        assert_eq!(status, StatusCode::OK, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn a_client_that_hangs_up_before_the_effect_takes_its_request_along() {
     let client = Client::new().await;
     client
