@@ -234,7 +234,7 @@ where
 
 /// Time for an attempt within a workflow's own task, which has 10 s. The attempt keeps to less by itself: this is for
 /// one that stands still.
-const WITHIN_TASK: Duration = Duration::from_secs(4);
+const WITHIN_TASK: Duration = Duration::from_secs(8);
 
 /// Makes a single attempt within the workflow's own task: no task of its own to be kept, handed over and waited
 /// for. Until it has ended the workflow hears of nothing, so its time is short.

@@ -6,7 +6,6 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::time::timeout;
 
 use super::Activities;
 use crate::{matching::Query, track::Candidate, upstream::UpstreamError};
@@ -17,6 +16,9 @@ pub(super) const MOST: usize = 20;
 /// Time to get leave: after a rest the process has to ask for its share of the calls first, which takes some
 /// milliseconds.
 const LEAVE: Duration = Duration::from_millis(500);
+
+/// Time to be connected: the first call of a process starts the upstream's own.
+const CONNECTION: Duration = Duration::from_secs(2);
 
 /// Time for the answer. Spotify takes a fraction of a second.
 const ANSWER: Duration = Duration::from_secs(2);
@@ -30,7 +32,7 @@ pub enum AtOnce {
         /// In the upstream's order.
         candidates: Vec<Candidate>,
     },
-    /// No call was made: leave was not to be had at once, or too many are at it.
+    /// No call was made: leave or a connection was not to be had at once, or too many are at it.
     NotNow,
     /// A call was made, and had no answer in time.
     GivenUp,
@@ -44,9 +46,19 @@ impl Activities {
         let Some(leave) = self.upstream.leave_to_search_within(LEAVE).await else {
             return Ok(AtOnce::NotNow);
         };
-        match timeout(ANSWER, self.upstream.candidates(leave, query)).await {
-            Ok(found) => found.map(|candidates| AtOnce::Found { candidates }),
-            Err(_) => Ok(AtOnce::GivenUp),
-        }
+        let leave = match self.upstream.connected_within(CONNECTION, leave).await? {
+            Some(leave) => leave,
+            None => return Ok(AtOnce::NotNow),
+        };
+        Ok(
+            match self
+                .upstream
+                .candidates_within(ANSWER, leave, query)
+                .await?
+            {
+                Some(candidates) => AtOnce::Found { candidates },
+                None => AtOnce::GivenUp,
+            },
+        )
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::timeout;
+
 use super::{NextPage, PageLook, Playlist, Presence, Upstream, UpstreamError};
 use crate::{
     error::ErrorCode,
@@ -47,8 +49,8 @@ impl GatedUpstream {
     /// # Errors
     /// The call failed, or was held back.
     pub async fn search(&self, query: &Query) -> Result<Vec<Candidate>, UpstreamError> {
-        let leave = self.gate.pass(Group::Search, PATIENCE).await?;
-        self.candidates(leave, query).await
+        self.through(Group::Search, Endpoint::Search, self.asked(query))
+            .await
     }
 
     /// Leave to search, if it is to be had within this time.
@@ -56,17 +58,42 @@ impl GatedUpstream {
         self.gate.pass_within(time, Group::Search).await
     }
 
-    /// The same, with leave that was got before.
-    pub(crate) async fn candidates(
+    /// The same leave, if there is a connection within this time. One that takes longer is not broken off: the next
+    /// call has it.
+    #[expect(clippy::disallowed_methods, reason = "in an activity")]
+    pub(crate) async fn connected_within(
         &self,
+        time: Duration,
+        leave: Pass,
+    ) -> Result<Option<Pass>, UpstreamError> {
+        let upstream = self.upstream.clone();
+        let connecting = tokio::spawn(async move { upstream.connect().await });
+        match timeout(time, connecting).await {
+            Ok(Ok(Err(error))) => self.judge(leave, Endpoint::Search, Err(error)).await,
+            Ok(Ok(Ok(()))) => Ok(Some(leave)),
+            Ok(Err(_)) | Err(_) => Ok(None),
+        }
+    }
+
+    /// The candidates, if they come within this time, with leave that was got before.
+    pub(crate) async fn candidates_within(
+        &self,
+        time: Duration,
         leave: Pass,
         query: &Query,
-    ) -> Result<Vec<Candidate>, UpstreamError> {
-        let found = match query {
+    ) -> Result<Option<Vec<Candidate>>, UpstreamError> {
+        // What is learnt from an answer may take longer: it is not part of the time.
+        match timeout(time, self.asked(query)).await {
+            Ok(found) => self.judge(leave, Endpoint::Search, found).await.map(Some),
+            Err(_) => Ok(None),
+        }
+    }
+
+    async fn asked(&self, query: &Query) -> Result<Vec<Candidate>, UpstreamError> {
+        match query {
             Query::Isrc(isrc) => self.upstream.search_isrc(isrc).await,
             Query::Text(text) => self.upstream.search(text).await,
-        };
-        self.judge(leave, Endpoint::Search, found).await
+        }
     }
 
     /// See [`Upstream::playlists`].
