@@ -32,7 +32,7 @@ pub use self::over_http::{HttpServer, discover};
 /// Time for one call: far more than any takes, but an end.
 const CALL_TIMEOUT: Duration = Duration::from_secs(90);
 /// Time for the server to end by itself once its client has gone.
-const END_TIMEOUT: Duration = Duration::from_secs(10);
+const END_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Variables that would lead the server away from the parts that it is given here.
 const LEADING_ASTRAY: [&str; 5] = ["OPENAI_", "OTEL_", "SEGUE_", "SPOTIFY_", "TEMPORAL_"];

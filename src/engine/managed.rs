@@ -35,6 +35,9 @@ const START_PATIENCE: Duration = Duration::from_secs(30);
 /// A supervisor shows its lock within milliseconds; one that has not by now was killed.
 const SUPERVISOR_PATIENCE: Duration = Duration::from_secs(5);
 
+/// Time for the first process of a supervisor to leave the second behind.
+const LEAVING_PATIENCE: Duration = Duration::from_secs(20);
+
 /// How often a user looks whether the engine is ready.
 const READY_POLL: Duration = Duration::from_millis(20);
 
@@ -240,7 +243,7 @@ impl Member {
         process::only_plain_environment(command.as_std_mut());
         let log_end = self.files.log_end();
         let mut child = command.spawn().map_err(failed)?;
-        let status = timeout(SUPERVISOR_PATIENCE, child.wait())
+        let status = timeout(LEAVING_PATIENCE, child.wait())
             .await
             .map_err(|_| failed(std::io::ErrorKind::TimedOut.into()))?
             .map_err(failed)?;
