@@ -173,7 +173,7 @@ async fn a_session_that_is_lost_is_seen_and_another_one_opened() {
         let world = World::new().await;
         let model = ScriptedModel::default();
         world
-            .fault(json!({"endpoint": "search", "count": 1, "latency_ms": 4_000}))
+            .fault(json!({"endpoint": "search", "count": 1, "latency_ms": 15_000}))
             .await;
         let server = serve_in_session(&world, &model).await;
         let id = start(&server, by_one_agent(world.empty())).await;
@@ -240,7 +240,7 @@ async fn a_session_whose_server_hangs_is_given_up() {
     let world = World::new().await;
     let model = ScriptedModel::default();
     world
-        .fault(json!({"endpoint": "search", "count": 1, "latency_ms": 4_000}))
+        .fault(json!({"endpoint": "search", "count": 1, "latency_ms": 15_000}))
         .await;
     let launch = model.beside(world.launch()).await;
     let launch = launch.with("SEGUE_AGENT_CONNECTION", "stateful");
@@ -270,7 +270,7 @@ async fn a_server_that_dies_under_a_stateless_call_is_called_again() {
     let world = World::new().await;
     let model = ScriptedModel::default();
     world
-        .fault(json!({"endpoint": "search", "count": 1, "latency_ms": 4_000}))
+        .fault(json!({"endpoint": "search", "count": 1, "latency_ms": 15_000}))
         .await;
     let server = serve_with(&world, &model).await;
     let id = start(&server, by_one_agent(world.empty())).await;
@@ -290,7 +290,7 @@ async fn who_waits_hears_what_a_model_says_on_the_way() {
     const MUSING: &str = "Let me look at these two recordings first.";
     let world = World::new().await;
     let model = ScriptedModel::default();
-    model.order([Order::Muse(MUSING, 4_000)]);
+    model.order([Order::Muse(MUSING, 10_000)]);
     let launch = model.beside(world.launch()).await;
     let launch = launch.with("SEGUE_MODEL_TIMEOUT_SECONDS", "30");
     let mut process = launch

@@ -7,7 +7,7 @@ use segue_spotify::sim::catalog::{Catalog, Track};
 use segue_workflows::{matching::song_keys, track::Candidate};
 use serde_json::{Value, json};
 
-use crate::support::{World, ended, stands, start_batch, until};
+use crate::support::{World, ended, held, stands, start_batch};
 
 /// Songs of the catalogue that it holds only once, so that each has one right track.
 pub(crate) fn songs() -> Vec<Track> {
@@ -285,17 +285,16 @@ async fn cancelled_half_way_an_atomic_batch_leaves_the_playlist_as_it_was() {
         let server = world.serve().await;
         let songs = songs();
         let before = playlist_of(&world, &songs[..5]).await;
-        // Each add takes its time, so that the cancellation comes between two of them.
-        world
-            .fault(json!({"endpoint": "add_items", "count": 3, "latency_ms": 1500}))
-            .await;
+        // The cancellation comes between two adds.
+        world.fault(held("add_items", 1, "latency_ms")).await;
         let call = json!({"tracks": certain(&songs[5..305]), "playlist": before, "atomic": atomic});
         let id = start_batch(&server, call).await;
-        until("the first page is in", async || world.effective_adds() >= 1).await;
+        world.until_asked("add_items", 2).await;
         let _ = server
             .call("cancel_sync", json!({"sync_id": id}))
             .await
             .unwrap();
+        world.let_go().await;
         let view = ended(&server, &id).await;
         assert_eq!(view["status"], "cancelled", "{view:#}");
         let there = world.in_playlist(&before);

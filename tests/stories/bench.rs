@@ -68,9 +68,12 @@ async fn a_small_run_measures_every_part_and_its_counts_agree() {
     );
     assert!(0.0 < initialize && initialize < listed, "{shown}");
 
-    // A song: search, look, add, verify, in every world and on the floor.
+    // A song: search, look, add, verify, in every world and on the floor. Where something is in the way, a call is
+    // made again.
+    assert_eq!(of("requests_a_song", "floor"), 4.0, "{shown}");
     for column in ["managed", "stock", "floor"] {
-        assert_eq!(of("requests_a_song", column), 4.0, "{column}: {shown}");
+        let requests = of("requests_a_song", column);
+        assert!((4.0..=4.5).contains(&requests), "{column}: {shown}");
         assert!(
             of("sync_p50_ms", column) <= of("sync_p95_ms", column),
             "{shown}"
@@ -78,10 +81,11 @@ async fn a_small_run_measures_every_part_and_its_counts_agree() {
     }
     // A batch of 200: a look before, 200 searches, and for each page a look, an add and two looks.
     let requests = (1.0 + 200.0 + 2.0 * 4.0) / 200.0;
+    assert_eq!(of("requests_a_track", "floor"), requests, "{shown}");
     for column in ["managed", "stock", "floor"] {
-        assert_eq!(
-            of("requests_a_track", column),
-            requests,
+        let made = of("requests_a_track", column);
+        assert!(
+            (requests..requests * 1.05).contains(&made),
             "{column}: {shown}"
         );
         assert!(of("tracks_a_second", column) > 0.0, "{shown}");
@@ -100,7 +104,8 @@ async fn a_small_run_measures_every_part_and_its_counts_agree() {
             assert!(of(&idle, column) > 5.0, "{idle}: {shown}");
             assert!(of(&busy, column) > 5.0, "{busy}: {shown}");
         }
-        assert_eq!(of("requests_a_track_100", column), 1.05, "{shown}");
+        let made = of("requests_a_track_100", column);
+        assert!((1.05..1.1).contains(&made), "{shown}");
     }
     let times = of("sync_p50_ms", "stock") / of("sync_p50_ms", "managed");
     assert!((of("sync_p50_ms", "times_stock") - times).abs() < 1e-9);

@@ -1,10 +1,8 @@
 //! "Stop, I did not mean that one." After a cancellation the playlist is as it was before.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
-use crate::support::{CLOCKS, World, all, ended, song, start, until};
+use crate::support::{CLOCKS, HELD_MS, HELD_ON, World, all, ended, held, song, start, until};
 
 /// Where the sync is held when the cancellation comes: at which of the requests to this endpoint,
 /// and whether that request takes effect first.
@@ -17,12 +15,6 @@ const HOLDS: [(&str, usize, &str); 6] = [
     ("add_items", 1, "latency_after_ms"),
     ("playlist_items", 2, "latency_ms"),
 ];
-
-/// A hold that ends when it is let go.
-const HELD_MS: u64 = 600_000;
-
-/// For so long it is held on after the cancellation, so that what was begun is broken off.
-const HELD_ON: Duration = Duration::from_millis(1_500);
 
 async fn cancelled_at((endpoint, number, hold): (&str, usize, &str), there_before: bool) {
     let world = World::new().await;
@@ -38,9 +30,7 @@ async fn cancelled_at((endpoint, number, hold): (&str, usize, &str), there_befor
         ("search", 2) => 0,
         _ => number - 1,
     };
-    let mut fault = json!({"endpoint": endpoint, "skip": skip, "count": 0});
-    fault[hold] = json!(HELD_MS);
-    world.fault(fault).await;
+    world.fault(held(endpoint, skip, hold)).await;
     let id = start(&server, song(CLOCKS, world.empty())).await;
     world.until_asked(endpoint, asked + number).await;
     if (endpoint, hold) == ("add_items", "latency_after_ms") {

@@ -1,7 +1,7 @@
 //! "We updated Segue while syncs were running." The histories of every path of every workflow, as
 //! an earlier build wrote them, replay on today's code.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use futures::TryStreamExt;
 use segue::client::Server;
@@ -467,9 +467,7 @@ async fn walk_the_schedules(world: &World) -> Vec<(&'static str, String)> {
     run_now(&server, &mirror).await;
     let cancelled = json!({"source_playlist": source, "create_playlist": "Cancelled"});
     let cancelled = schedule(&server, cancelled).await;
-    world
-        .fault(json!({"endpoint": "create_playlist", "count": 1, "latency_after_ms": 700}))
-        .await;
+    world.hold("create_playlist", "latency_after_ms").await;
     let made = world.asked("create_playlist").len();
     let call = json!({"schedule_id": cancelled});
     server.call("run_schedule_now", call).await.unwrap();
@@ -478,12 +476,11 @@ async fn walk_the_schedules(world: &World) -> Vec<(&'static str, String)> {
     let listed = server.call("list_schedules", call).await.unwrap();
     let sync_id = listed["schedules"][0]["last_runs"][0]["sync_id"].clone();
     server
-        .call(
-            "cancel_sync",
-            json!({"sync_id": sync_id, "wait_seconds": 20}),
-        )
+        .call("cancel_sync", json!({"sync_id": sync_id}))
         .await
         .unwrap();
+    tokio::time::sleep(HELD_BRIEFLY).await;
+    world.let_go().await;
     until("the run has ended", async || {
         let call = json!({"schedule_id": cancelled});
         let listed = server.call("list_schedules", call).await.unwrap();
@@ -534,11 +531,12 @@ async fn run_now(server: &Server, schedule_id: &str) -> Value {
     ran["run"].clone()
 }
 
+/// A call is held on after its cancellation for less than it takes to hear of that, so that it ends well.
+const HELD_BRIEFLY: Duration = Duration::from_millis(500);
+
 async fn held_and_cancelled(world: &World, server: &Server, endpoint: &str) -> String {
     let asked = world.asked(endpoint).len();
-    world
-        .fault(json!({"endpoint": endpoint, "count": 1, "latency_after_ms": 700}))
-        .await;
+    world.hold(endpoint, "latency_after_ms").await;
     let call = json!({"title": "Every Breath You Take", "artist": "The Police", "playlist": world.empty()});
     let id = start(server, call).await;
     world.until_asked(endpoint, asked + 1).await;
@@ -546,6 +544,8 @@ async fn held_and_cancelled(world: &World, server: &Server, endpoint: &str) -> S
         .call("cancel_sync", json!({"sync_id": id}))
         .await
         .unwrap();
+    tokio::time::sleep(HELD_BRIEFLY).await;
+    world.let_go().await;
     ended(server, &id).await;
     id
 }

@@ -137,25 +137,25 @@ async fn with_a_token_made_every_call_needs_one_and_a_revoked_one_ends_at_once()
         "GET /sse HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {ann}\r\nconnection: close\r\n\r\n",
         server.address
     );
-    let stream = server.send(stream);
-    let revoking = async {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        let revoked = Instant::now();
-        token(&world, &["revoke", &ann]).await;
-        revoked
-    };
-    let (stream, revoked) = tokio::join!(stream, revoking);
-    assert!(stream.0.contains("event: endpoint"), "{stream:?}");
-    assert!(
-        stream.0.contains("the token is no longer good"),
-        "{stream:?}"
-    );
+    let mut open = TcpStream::connect(server.address).await.unwrap();
+    open.write_all(stream.as_bytes()).await.unwrap();
+    let mut heard = Vec::new();
+    until("the stream is open", async || {
+        let _ = open.read_buf(&mut heard).await.unwrap();
+        String::from_utf8_lossy(&heard).contains("event: endpoint")
+    })
+    .await;
+    token(&world, &["revoke", &ann]).await;
+    let revoked = Instant::now();
+    open.read_to_end(&mut heard).await.unwrap();
+    let heard = String::from_utf8_lossy(&heard);
+    assert!(heard.contains("the token is no longer good"), "{heard:?}");
     until("the revoked token is refused", async || {
         server.list_tools(&ann).await.status() == 401
     })
     .await;
     assert!(
-        revoked.elapsed() < Duration::from_secs(10),
+        revoked.elapsed() < Duration::from_secs(20),
         "{:?}",
         revoked.elapsed()
     );
@@ -469,7 +469,7 @@ async fn clients_that_take_for_ever_are_left_and_keep_nobody_out() {
         worst
     };
     let (_, worst) = tokio::join!(futures::future::join_all(slow), others);
-    assert!(worst < Duration::from_secs(10), "others wait {worst:?}");
+    assert!(worst < Duration::from_secs(20), "others wait {worst:?}");
 }
 
 #[tokio::test]

@@ -3,11 +3,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{CLOCKS, World, all, ended, engine_of, kill, processes, song, start, until};
-
-/// How long the simulated Spotify holds a request back: longer than the kill takes, shorter than
-/// the time after which an attempt counts as lost.
-const HOLD_MS: u32 = 2_500;
+use crate::support::{
+    CLOCKS, HELD_ON, World, all, ended, engine_of, held, kill, processes, song, start, until,
+};
 
 /// A moment of a sync: the request of this number at this endpoint, held before it takes effect,
 /// or after that and before its answer.
@@ -42,13 +40,11 @@ const MOMENTS: [Moment; 9] = [
 
 impl Moment {
     fn fault(self) -> Value {
-        let (skip, count) = match self.endpoint {
-            "search" => (0, self.number),
-            _ => (self.number - 1, 1),
+        let skip = match self.endpoint {
+            "search" => 0,
+            _ => self.number - 1,
         };
-        let mut fault = json!({"endpoint": self.endpoint, "skip": skip, "count": count});
-        fault[self.hold] = json!(HOLD_MS);
-        fault
+        held(self.endpoint, skip, self.hold)
     }
 
     /// Waits until a sync is at this moment.
@@ -77,6 +73,7 @@ async fn serving_process_is_killed(moment: Moment) {
     server.kill().await.unwrap();
 
     let server = world.serve().await;
+    world.let_go().await;
     let view = ended(&server, &id).await;
     assert_once(&world, &view, moment);
     server.end().await.unwrap();
@@ -109,6 +106,7 @@ async fn the_serving_process_is_killed_while_it_looks_up_the_playlist() {
         server.kill().await.unwrap();
 
         let server = world.serve().await;
+        world.let_go().await;
         assert_once(&world, &ended(&server, &id).await, moment);
         server.end().await.unwrap();
     }))
@@ -121,9 +119,7 @@ async fn the_serving_process_is_killed_while_it_undoes() {
         let undo = moment("remove_items", 1, hold);
         let world = World::new().await;
         world.fault(undo.fault()).await;
-        world
-            .fault(moment("add_items", 1, "latency_after_ms").fault())
-            .await;
+        world.hold("add_items", "latency_after_ms").await;
         let server = world.serve().await;
         let id = start(&server, song(CLOCKS, world.empty())).await;
         until("the add takes effect", async || world.effective_adds() == 1).await;
@@ -135,6 +131,7 @@ async fn the_serving_process_is_killed_while_it_undoes() {
         server.kill().await.unwrap();
 
         let server = world.serve().await;
+        world.let_go().await;
         let view = ended(&server, &id).await;
         assert_eq!(view["status"], "cancelled", "{hold}: {view:#}");
         assert!(world.in_playlist(world.empty()).is_empty(), "{hold}");
@@ -175,6 +172,8 @@ async fn the_upstream_is_killed_at_every_call() {
             let upstream = processes(server.pid(), "spotify");
             assert_eq!(upstream.len(), 1, "one upstream process");
             kill(upstream[0]);
+            tokio::time::sleep(HELD_ON).await;
+            world.let_go().await;
             let view = ended(&server, &id).await;
             assert_once(&world, &view, moment);
             assert!(view["retry_count"].as_u64().unwrap() >= 1, "{view:#}");
@@ -193,6 +192,8 @@ async fn the_engine_is_killed_while_it_searches_and_around_the_add() {
             let id = start(&server, song(CLOCKS, world.empty())).await;
             moment.comes(&world).await;
             kill(engine_of(&world));
+            tokio::time::sleep(HELD_ON).await;
+            world.let_go().await;
             let view = ended(&server, &id).await;
             assert_once(&world, &view, moment);
             server.end().await.unwrap();

@@ -19,14 +19,11 @@ use tokio::task::JoinHandle;
 
 use crate::{
     stand_in::{Form, Lie, PLAYLIST, StandIn, URI},
-    support::{CLOCKS, NEVER_OPENS, World, all, ended, processes, song, start, until},
+    support::{CLOCKS, HELD_MS, NEVER_OPENS, World, all, ended, processes, song, start, until},
 };
 
 /// How much more memory than before a process may need for the worst of answers.
 const MEMORY: u64 = 200 << 20;
-
-/// How long a request is held back for the user to act meanwhile, in milliseconds.
-const HOLD_MS: u32 = 2_000;
 
 /// The user, who edits the playlist by hand while the sync is at work.
 struct User<'a> {
@@ -280,11 +277,12 @@ async fn a_playlist_that_changes_while_it_is_looked_through() {
     there.push(CLOCKS.2.to_owned());
     let playlist = playlist_of(&world, &there).await;
     world
-        .fault(json!({"endpoint": "playlist_items", "skip": 2, "latency_ms": HOLD_MS}))
+        .fault(json!({"endpoint": "playlist_items", "skip": 2, "latency_ms": HELD_MS}))
         .await;
     let id = start(&server, song(CLOCKS, &playlist)).await;
     world.until_asked("playlist_items", 3).await;
     user.takes_out(&playlist, &gone).await;
+    world.let_go().await;
     assert_eq!(world.in_playlist(&playlist), [CLOCKS.2]);
     let view = ended(&server, &id).await;
     assert_ended(&view, "completed", None);
@@ -308,11 +306,12 @@ async fn a_playlist_that_changes_around_the_add() {
 
     // Before the add takes effect, the user adds a hundred others.
     let playlist = playlist_of(&world, &[]).await;
-    let held = json!({"endpoint": "add_items", "latency_ms": HOLD_MS});
+    let held = json!({"endpoint": "add_items", "latency_ms": HELD_MS});
     world.fault(held.clone()).await;
     let id = start(&server, song(CLOCKS, &playlist)).await;
     world.until_asked("add_items", 1).await;
     user.adds(&playlist, &hundred).await;
+    world.let_go().await;
     assert_added_once(&world, &playlist, &ended(&server, &id).await);
     assert_eq!(
         world.in_playlist(&playlist),
@@ -326,13 +325,14 @@ async fn a_playlist_that_changes_around_the_add() {
     let id = start(&server, song(CLOCKS, &playlist)).await;
     world.until_asked("add_items", asked + 1).await;
     user.takes_out(&playlist, &hundred).await;
+    world.let_go().await;
     assert_added_once(&world, &playlist, &ended(&server, &id).await);
     assert_eq!(world.in_playlist(&playlist), clocks);
 
     // Before its answer, the user adds a hundred behind it, and puts it first.
     let playlist = playlist_of(&world, &few).await;
     world
-        .fault(json!({"endpoint": "add_items", "latency_after_ms": HOLD_MS}))
+        .fault(json!({"endpoint": "add_items", "latency_after_ms": HELD_MS}))
         .await;
     let id = start(&server, song(CLOCKS, &playlist)).await;
     until("the add takes effect", async || {
@@ -341,6 +341,7 @@ async fn a_playlist_that_changes_around_the_add() {
     .await;
     user.adds(&playlist, &hundred).await;
     user.moves_to_the_front(&playlist, 1).await;
+    world.let_go().await;
     assert_added_once(&world, &playlist, &ended(&server, &id).await);
     let expected = [&clocks, &few, &hundred[..]].concat();
     assert_eq!(world.in_playlist(&playlist), expected);
@@ -353,11 +354,12 @@ async fn a_track_that_the_user_takes_out_between_add_and_verification() {
     let user = User::of(&world).await;
     let server = world.serve_impatiently().await;
     world
-        .fault(json!({"endpoint": "add_items", "latency_after_ms": HOLD_MS}))
+        .fault(json!({"endpoint": "add_items", "latency_after_ms": HELD_MS}))
         .await;
     let id = start(&server, song(CLOCKS, world.empty())).await;
     until("the add takes effect", async || world.effective_adds() == 1).await;
     user.takes_out(world.empty(), &[CLOCKS.2.to_owned()]).await;
+    world.let_go().await;
     let view = ended(&server, &id).await;
     assert_ended(&view, "dead_lettered", Some("not_verified"));
     assert!(

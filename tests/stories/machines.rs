@@ -10,8 +10,9 @@ use crate::support::{
     CLOCKS, World, ended, engine_binary, engine_of, kill, processes, song, start, until,
 };
 
-/// How soon a process ends that was asked to: what the issue promises of a client that leaves.
-const SOON: Duration = Duration::from_secs(5);
+/// A process that was asked to end does so in 5 s, and in this time on a machine that is busy: sooner than the call
+/// that is held.
+const SOON: Duration = Duration::from_secs(15);
 
 fn pid(id: u32) -> Pid {
     Pid::from_raw(id.try_into().unwrap()).unwrap()
@@ -28,6 +29,15 @@ async fn held(world: &World, endpoint: &str, ms: u32) -> (Server, String) {
     (server, id)
 }
 
+/// Waits until the process says that it was asked to stop.
+async fn heard_of_the_end(world: &World) {
+    let log = world.log();
+    until("it has heard of it", async || {
+        std::fs::read_to_string(&log).is_ok_and(|log| log.contains("asked to stop"))
+    })
+    .await;
+}
+
 async fn carried_through(world: &World, id: &str) {
     let server = world.serve().await;
     let view = ended(&server, id).await;
@@ -40,20 +50,21 @@ async fn carried_through(world: &World, id: &str) {
 #[tokio::test]
 async fn sigterm_lets_a_short_call_finish() {
     let world = World::new().await;
-    let (server, id) = held(&world, "search", 1_500).await;
-    let (process, since) = (server.pid().unwrap(), Instant::now());
+    world.hold("my_playlists", "latency_ms").await;
+    let server = world.serve().await;
+    let id = start(&server, song(CLOCKS, "Fresh Start")).await;
+    world.until_asked("my_playlists", 1).await;
+    let process = server.pid().unwrap();
     kill_process(pid(process), Signal::TERM).unwrap();
+    heard_of_the_end(&world).await;
+    world.let_go().await;
     until("it has ended", async || processes_gone(process)).await;
-    assert!(since.elapsed() < SOON, "{:?}", since.elapsed());
-    let searches = world.asked("search");
-    assert_eq!(
-        searches[0].status,
-        Some(200),
-        "it was let finish: {searches:?}"
-    );
+    let asked = world.asked("my_playlists");
+    assert_eq!(asked[0].status, Some(200), "it was let finish: {asked:?}");
     drop(server);
     carried_through(&world, &id).await;
-    assert_eq!(world.asked("search").len(), 1, "and was not asked again");
+    let asked = world.asked("my_playlists").len();
+    assert_eq!(asked, 1, "and was not asked again");
 }
 
 #[tokio::test]
@@ -69,6 +80,7 @@ async fn sigterm_hands_a_long_call_back_and_the_next_worker_gets_it_at_once() {
     kill_process(pid(process), Signal::TERM).unwrap();
     until("it has ended", async || processes_gone(process)).await;
     assert!(since.elapsed() < SOON, "{:?}", since.elapsed());
+    assert_eq!(world.asked("search")[1].status, None, "it did not wait");
     drop(server);
     carried_through(&world, &id).await;
 }
@@ -79,18 +91,13 @@ async fn a_second_signal_ends_at_once() {
     let (server, id) = held(&world, "add_items", 20_000).await;
     let (process, since) = (server.pid().unwrap(), Instant::now());
     kill_process(pid(process), Signal::TERM).unwrap();
-    let log = world.log();
-    until("it has heard the first", async || {
-        std::fs::read_to_string(&log).is_ok_and(|log| log.contains("asked to stop"))
-    })
-    .await;
+    heard_of_the_end(&world).await;
     kill_process(pid(process), Signal::TERM).unwrap();
     until("it has ended", async || processes_gone(process)).await;
-    assert!(
-        since.elapsed() < Duration::from_secs(2),
-        "{:?}",
-        since.elapsed()
-    );
+    assert!(since.elapsed() < SOON, "{:?}", since.elapsed());
+    let log = std::fs::read_to_string(world.log()).unwrap();
+    // What it says when the time is over that the first signal leaves it.
+    assert!(!log.contains("what is under way takes too long"), "{log}");
     drop(server);
     carried_through(&world, &id).await;
 }

@@ -109,11 +109,12 @@ async fn the_page_agrees_with_what_happened_to_the_unit_across_a_kill() {
     let client = serve().await;
     let url = world.page_address(1).await;
     load(&client, &world, &model).await;
-    let held = hold_a_search(&client, &world, ("Africa", "TOTO", ""), 1).await;
+    let held = hold_a_search(&client, &world, ("Africa", "TOTO", "")).await;
     let ended = truth.syncs.borrow().len() + truth.batches.borrow().len();
     let last = counted(&url, ended).await;
     assert_eq!(last.sum("mcp_sessions_open", &[]), 1.0);
     client.server.kill().await.unwrap();
+    world.let_go().await;
 
     let client = serve().await;
     let url = world.page_address(2).await;
@@ -258,9 +259,9 @@ fn agrees_with_spotify(page: &Samples, truth: &Truth, world: &World) {
     // The model was away once.
     let broken = page.by("circuit_breaker_failures_total", "group");
     assert_eq!(broken, numbers([("model", 1), ("search", 3)]));
-    // One for the dead letter, whose first attempt was made at once, and one for the model.
+    // One for the dead letter, whose first attempt was made at once, one for the kill, and one for the model.
     let retries = page.by("temporal_activity_retry_count", "activity_type");
-    assert_eq!(retries, numbers([("invoke_model", 1), ("search", 1)]));
+    assert_eq!(retries, numbers([("invoke_model", 1), ("search", 2)]));
 }
 
 /// What the model was asked, and what it asked for.

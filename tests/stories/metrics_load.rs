@@ -15,9 +15,6 @@ use crate::{
 /// A song that there is not.
 const NOWHERE: (&str, &str, &str) = ("Zzyzx Nonesuch Qwv", "Nobody", "");
 
-/// How long a search is held: longer than a workflow's own task waits for it.
-const HOLD_MS: u32 = 4_000;
-
 /// How often the model wants a tool that there is not: with the seven turns that a sync takes, more than
 /// the ten of one run of a workflow.
 pub(crate) const UNKNOWN_TOOLS: u64 = 5;
@@ -140,9 +137,10 @@ pub(crate) async fn load(client: &Client<'_>, world: &World, model: &ScriptedMod
         .await;
     let view = client.sync(song(CLOCKS, playlist)).await;
     assert_eq!(view["status"], "dead_lettered", "{view:#}");
-    let held = hold_a_search(client, world, CLOCKS, 2).await;
+    let held = hold_a_search(client, world, CLOCKS).await;
     client.call("cancel_sync", json!({"sync_id": held})).await;
     client.ends(&held).await;
+    world.let_go().await;
     let review = client.start("sync_track", unsure(playlist)).await;
     let reviewed = |status: &str| status == "waiting_for_review";
     client.until(&review, reviewed).await;
@@ -159,20 +157,17 @@ pub(crate) async fn load(client: &Client<'_>, world: &World, model: &ScriptedMod
     client.call("no_such_tool", json!({})).await;
 }
 
-/// Starts a sync, and gives its id when Spotify has been asked and does not answer: twice if the first is held for
-/// so long that it is made again.
+/// Starts a sync, and gives its id when Spotify has been asked twice and answers nothing until it is let go: the first
+/// is held for longer than a workflow's own task waits for it.
 pub(crate) async fn hold_a_search(
     client: &Client<'_>,
     world: &World,
     what: (&str, &str, &str),
-    times: usize,
 ) -> String {
-    world
-        .fault(json!({"endpoint": "search", "count": times, "latency_ms": HOLD_MS}))
-        .await;
+    world.hold("search", "latency_ms").await;
     let asked = world.asked("search").len();
     let call = song(what, world.empty());
     let held = client.start("sync_track", call).await;
-    world.until_asked("search", asked + times).await;
+    world.until_asked("search", asked + 2).await;
     held
 }

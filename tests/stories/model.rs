@@ -201,7 +201,7 @@ async fn what_passes_is_waited_for_or_tried_again() {
         ),
         (
             "a time to come back",
-            Order::Status(429, Some(4), json!({"error": {"message": "slow down"}})),
+            Order::Status(429, Some(10), json!({"error": {"message": "slow down"}})),
         ),
     ] {
         let waits = matches!(order, Order::Status(429, ..));

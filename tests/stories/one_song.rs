@@ -1,5 +1,7 @@
 //! "Add this song to my playlist."
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use crate::support::{CLOCKS, World, ended, song, start};
@@ -117,8 +119,10 @@ async fn tools_are_listed_while_the_engine_starts_and_a_call_waits_and_says_so()
     let world = World::new().await;
     let real = crate::support::engine_binary().await;
     let slow = world.home.path().join("slow-temporal");
+    let go = world.home.path().join("go");
     let script = format!(
-        "#!/bin/sh\n[ \"$1\" = server ] && sleep 2\nexec {} \"$@\"\n",
+        "#!/bin/sh\n[ \"$1\" = server ] && while [ ! -e '{}' ]; do sleep 0.1; done\nexec {} \"$@\"\n",
+        go.display(),
         real.display()
     );
     std::fs::write(&slow, script).unwrap();
@@ -136,7 +140,12 @@ async fn tools_are_listed_while_the_engine_starts_and_a_call_waits_and_says_so()
         "the list did not wait: {log}"
     );
 
-    let answer = server.call_raw("list_syncs", json!({})).await.unwrap();
+    let starts = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        std::fs::write(&go, "").unwrap();
+    };
+    let call = server.call_raw("list_syncs", json!({}));
+    let answer = tokio::join!(call, starts).0.unwrap();
     let sentence = &answer.content[0].as_text().unwrap().text;
     assert!(
         sentence.contains("The engine was still starting: this call waited"),

@@ -125,6 +125,13 @@ async fn a_lone_sync_waits_for_the_upstream_in_sight_and_is_let_go_on() {
     })
     .await;
 
+    // The circuit knows of its trial before the sync does.
+    until("the sync waits again", async || {
+        let listed = server.call("list_syncs", json!({"status": "waiting_for_upstream"}));
+        listed.await.unwrap()["syncs"].as_array().map(Vec::len) == Some(1)
+    })
+    .await;
+
     // Two cool-downs more would take half a minute. Somebody who knows that it works again says so.
     world.lift_faults().await;
     let reset = server.call("reset_circuit", json!({})).await.unwrap();

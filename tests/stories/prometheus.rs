@@ -181,6 +181,36 @@ pub(crate) async fn promtool(arguments: &[&str]) -> String {
     run(command.args(arguments).current_dir(shipped())).await
 }
 
+/// Starts Prometheus in this folder, and waits until it is ready; nothing if it ended instead.
+async fn start(programs: &Path, folder: &Path) -> Option<(Child, Url)> {
+    // It cannot say which port it was given, so it gets one that is free now. Somebody may be faster.
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
+    let mut process = Command::new(programs.join("prometheus"))
+        .arg("--config.file=prometheus.yml")
+        .arg("--storage.tsdb.path=data")
+        .arg(format!("--web.listen-address={address}"))
+        .current_dir(folder)
+        .stderr(std::fs::File::create(folder.join("log")).unwrap())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let url: Url = format!("http://{address}").parse().unwrap();
+    let ready = url.join("/-/ready").unwrap();
+    let mut ended = false;
+    until("Prometheus is ready, or has ended", async || {
+        ended = process.try_wait().unwrap().is_some();
+        let answer = reqwest::get(ready.clone()).await;
+        ended || answer.is_ok_and(|answer| answer.status().is_success())
+    })
+    .await;
+    (!ended).then_some((process, url))
+}
+
+/// Starts before it is given up.
+const STARTS: usize = 5;
+
 /// A Prometheus that runs by the shipped configuration, only more often. It ends when it is dropped.
 pub(crate) struct Prometheus {
     _process: Child,
@@ -204,33 +234,18 @@ impl Prometheus {
         let targets = format!("- targets:\n{}", lines.concat());
         std::fs::write(folder.path().join("targets.yml"), targets).unwrap();
 
-        // It cannot say which port it was given, so it gets one that is free now.
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = free.local_addr().unwrap();
-        drop(free);
-        let log = std::fs::File::create(folder.path().join("log")).unwrap();
-        let process = Command::new(programs.join("prometheus"))
-            .arg("--config.file=prometheus.yml")
-            .arg("--storage.tsdb.path=data")
-            .arg(format!("--web.listen-address={address}"))
-            .current_dir(folder.path())
-            .stderr(log)
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let prometheus = Self {
-            _process: process,
-            _folder: folder,
-            url: format!("http://{address}").parse().unwrap(),
-            since: Instant::now(),
-        };
-        let ready = prometheus.url.join("/-/ready").unwrap();
-        until("Prometheus is ready", async || {
-            let answer = reqwest::get(ready.clone()).await;
-            answer.is_ok_and(|answer| answer.status().is_success())
-        })
-        .await;
-        prometheus
+        for _ in 0..STARTS {
+            if let Some((process, url)) = start(&programs, folder.path()).await {
+                return Self {
+                    _process: process,
+                    _folder: folder,
+                    url,
+                    since: Instant::now(),
+                };
+            }
+        }
+        let log = std::fs::read_to_string(folder.path().join("log")).unwrap();
+        panic!("Prometheus does not start: {log}");
     }
 
     /// What it answers at this path of its API.

@@ -106,9 +106,9 @@ impl Raw {
     }
 }
 
-/// A call that waits for its sync, which takes a moment.
+/// A call that waits for its sync, which takes some seconds: the first search is given up, and made again.
 async fn waiting_call(world: &World) -> Value {
-    let slow = json!({"endpoint": "search", "count": 1, "latency_ms": 1_500});
+    let slow = json!({"endpoint": "search", "count": 2, "latency_ms": 4_000});
     world.fault(slow).await;
     let mut arguments = song(CLOCKS, world.empty());
     arguments["wait_seconds"] = json!(40);

@@ -34,10 +34,10 @@ const SYNCS: usize = 40;
 const BATCH: usize = 300;
 
 /// A workflow as the engine recorded it.
-struct Recorded {
+pub(crate) struct Recorded {
     workflow_type: String,
     bytes: i64,
-    events: Vec<HistoryEvent>,
+    pub(crate) events: Vec<HistoryEvent>,
 }
 
 impl Recorded {
@@ -64,9 +64,11 @@ fn time_of(event: &HistoryEvent) -> SystemTime {
 }
 
 /// Every workflow of syncs that has ended.
-async fn recorded(engine: &Engine) -> Vec<Recorded> {
+const ENDED: &str = "ExecutionStatus != 'Running' AND TaskQueue = 'music-sync'";
+
+/// The workflows that this query finds.
+pub(crate) async fn recorded(engine: &Engine, query: &str) -> Vec<Recorded> {
     let client: &Client = engine.client();
-    let query = "ExecutionStatus != 'Running' AND TaskQueue = 'music-sync'";
     let listed: Vec<_> = client
         .list_workflows(query, WorkflowListOptions::default())
         .try_collect()
@@ -172,7 +174,7 @@ async fn two_workers_share_the_load_and_the_work_of_a_killed_one_moves() {
     expected.sort();
     assert_eq!(there, expected);
 
-    let all = recorded(&engine).await;
+    let all = recorded(&engine, ENDED).await;
     for process in processes {
         let name = identity_of(process);
         let did = all.iter().flat_map(Recorded::steps);

@@ -7,9 +7,11 @@ use jiff::Timestamp;
 use segue::client::{Conversation, Launch, Server};
 use segue_spotify::sim::catalog::Track;
 use serde_json::{Value, json};
+use temporalio_common::protos::temporal::api::history::v1::history_event::Attributes;
 
 use crate::{
     batches::{playlist_of, songs, uri_of},
+    scaling::recorded,
     support::{CLOCKS, World, ended, song, start, until},
 };
 
@@ -191,6 +193,25 @@ async fn a_schedule_that_fires_while_the_worker_is_away_leaves_out_what_would_ov
     server.end().await.unwrap();
 }
 
+/// Waits until the engine has asked a run to end.
+async fn a_run_is_cancelled(world: &World) {
+    let engine = world.engine().await;
+    until("a run is cancelled", async || {
+        let runs = recorded(&engine, "WorkflowType = 'ScheduledSync'").await;
+        let mut events = runs.iter().flat_map(|run| &run.events);
+        events.any(|event| {
+            let Some(attributes) = &event.attributes else {
+                return false;
+            };
+            matches!(
+                attributes,
+                Attributes::WorkflowExecutionCancelRequestedEventAttributes(_)
+            )
+        })
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_run_that_is_cancelled_by_the_next_hands_on_what_it_has_done() {
     let world = World::new().await;
@@ -201,13 +222,15 @@ async fn a_run_that_is_cancelled_by_the_next_hands_on_what_it_has_done() {
         "source_playlist": source, "playlist": world.empty(), "overlap": "cancel_other",
     });
     let id = schedule(&server, what).await;
-    world
-        .fault(json!({"endpoint": "add_items", "count": 1, "latency_after_ms": 2000}))
-        .await;
+    world.hold("add_items", "latency_after_ms").await;
     let call = json!({"schedule_id": id});
     server.call("run_schedule_now", call).await.unwrap();
     world.until_asked("add_items", 1).await;
-    let second = run(&server, &id).await;
+    let let_go = async {
+        a_run_is_cancelled(&world).await;
+        world.let_go().await;
+    };
+    let (second, ()) = tokio::join!(run(&server, &id), let_go);
     assert_eq!(
         (&second["new_songs"], &second["added"]),
         (&json!(20), &json!(20)),

@@ -88,7 +88,7 @@ impl ScriptedModel {
             .with("OPENAI_BASE_URL", self.serve().await)
             .with("OPENAI_API_KEY", KEY)
             .with("SEGUE_MODEL", "scripted-1")
-            .with("SEGUE_MODEL_TIMEOUT_SECONDS", "2")
+            .with("SEGUE_MODEL_TIMEOUT_SECONDS", "8")
     }
 
     /// Orders the next answers, one each.

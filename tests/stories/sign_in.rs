@@ -2,20 +2,24 @@
 
 use std::process::Stdio;
 
+use segue::{
+    client::{Launch, Server},
+    processes,
+};
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::support::{CLOCKS, World, ended, song, stands, start};
 
 /// A world whose sign-in is the one that `segue login` keeps.
-async fn world() -> (World, segue::client::Launch) {
+async fn world() -> (World, Launch) {
     let world = World::new().await;
     let launch = world.launch().with("SPOTIFY_REFRESH_TOKEN", "");
     (world, launch)
 }
 
 /// `segue login`, and the user who agrees in the browser. Gives what it said.
-pub(crate) async fn login(launch: &segue::client::Launch) -> String {
+pub(crate) async fn login(launch: &Launch) -> String {
     let mut login = launch
         .command(&["login", "--no-browser"])
         .unwrap()
@@ -35,10 +39,20 @@ pub(crate) async fn login(launch: &segue::client::Launch) -> String {
     said
 }
 
+/// The same, beside a server that stands still meanwhile: its syncs look by themselves every 5 s, and one that looks
+/// just then is none that waits.
+async fn login_beside(server: &Server, launch: &Launch) -> String {
+    let process = server.pid().unwrap();
+    assert!(processes::freeze(process));
+    let said = login(launch).await;
+    assert!(processes::thaw(process));
+    said
+}
+
 #[tokio::test]
 async fn syncs_wait_for_the_sign_in_and_go_on_by_themselves_after_it() {
     let (world, launch) = world().await;
-    let server = segue::client::Server::start(&launch).await.unwrap();
+    let server = Server::start(&launch).await.unwrap();
     let titles = [
         CLOCKS,
         ("Kids", "MGMT", ""),
@@ -59,7 +73,7 @@ async fn syncs_wait_for_the_sign_in_and_go_on_by_themselves_after_it() {
         "{health:#}"
     );
 
-    let said = login(&launch).await;
+    let said = login_beside(&server, &launch).await;
     assert!(
         said.contains("3 sync(s) that waited for it go on"),
         "{said}"
@@ -78,19 +92,18 @@ async fn syncs_wait_for_the_sign_in_and_go_on_by_themselves_after_it() {
 async fn a_sign_in_that_is_revoked_on_the_way_is_waited_for_where_it_was_missed() {
     let (world, launch) = world().await;
     login(&launch).await;
-    let server = segue::client::Server::start(&launch).await.unwrap();
-    world
-        .fault(json!({"endpoint": "playlist_items", "count": 1, "latency_after_ms": 1_500}))
-        .await;
+    let server = Server::start(&launch).await.unwrap();
+    world.hold("playlist_items", "latency_after_ms").await;
     let id = start(&server, song(CLOCKS, world.empty())).await;
     world.until_asked("playlist_items", 1).await;
     world
         .tokens(json!({"expire_access": true, "revoke_refresh": true}))
         .await;
+    world.let_go().await;
     let view = stands(&server, &id, "waiting_for_sign_in").await;
     assert_eq!(view["current_step"], "add", "{view:#}");
 
-    let said = login(&launch).await;
+    let said = login_beside(&server, &launch).await;
     assert!(
         said.contains("1 sync(s) that waited for it go on"),
         "{said}"

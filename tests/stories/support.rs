@@ -23,6 +23,13 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(240);
 /// Time between two looks at a condition.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 
+/// How long the simulated Spotify holds a request that is let go when the story says so: for ever, as far as the
+/// story is concerned. The upstream itself waits 20 s for an answer.
+pub(crate) const HELD_MS: u32 = 600_000;
+
+/// For so long a story holds a request on after it has ordered what is to happen meanwhile.
+pub(crate) const HELD_ON: Duration = Duration::from_millis(1_500);
+
 /// Failures in a row that no story comes to: for those in which a sync is to give up, and not to wait
 /// for an upstream that is down.
 pub(crate) const NEVER_OPENS: &str = "1000000";
@@ -163,6 +170,12 @@ impl World {
             .expect("the faults are taken");
     }
 
+    /// Holds every request to this endpoint until [`World::let_go`]: before its effect (`latency_ms`), or before its
+    /// answer (`latency_after_ms`).
+    pub(crate) async fn hold(&self, endpoint: &str, hold: &str) {
+        self.fault(held(endpoint, 0, hold)).await;
+    }
+
     /// Takes all faults back. A request that a fault holds already is held on.
     pub(crate) async fn lift_faults(&self) {
         reqwest::Client::new()
@@ -253,6 +266,13 @@ pub(crate) async fn engine_binary() -> PathBuf {
         .map(|folder| folder.join("temporal"))
         .find(|path| path.is_file())
         .expect("a binary")
+}
+
+/// The fault that holds requests to this endpoint until they are let go, once `skip` have passed.
+pub(crate) fn held(endpoint: &str, skip: usize, hold: &str) -> Value {
+    let mut fault = json!({"endpoint": endpoint, "skip": skip, "count": 0});
+    fault[hold] = json!(HELD_MS);
+    fault
 }
 
 /// The call that syncs a song.

@@ -21,7 +21,7 @@ use crate::{
     batches::{songs, uri_of},
     conformance::Http,
     reviews::{batch, unsure},
-    support::{CLOCKS, NEVER_OPENS, PATIENCE, World, all, engine_of, kill, song, until},
+    support::{CLOCKS, HELD_ON, NEVER_OPENS, PATIENCE, World, all, engine_of, kill, song, until},
 };
 
 /// A client, and the server if it has started one.
@@ -263,9 +263,7 @@ async fn a_client_that_knows_no_tasks_gets_what_it_always_got() {
 async fn after_the_end_of_everything_a_task_goes_on_as_if_nothing_had_been() {
     let world = World::new().await;
     let client = Client::of(&world).await;
-    world
-        .fault(json!({"endpoint": "search", "count": 0, "latency_ms": 2_000}))
-        .await;
+    world.hold("search", "latency_ms").await;
     let task = client
         .begin("sync_track", song(CLOCKS, world.empty()))
         .await;
@@ -286,7 +284,7 @@ async fn after_the_end_of_everything_a_task_goes_on_as_if_nothing_had_been() {
     })
     .await;
 
-    world.lift_faults().await;
+    world.let_go().await;
     let client = Client::of(&world).await;
     let after = client.get(id).await.unwrap();
     assert_eq!(after["createdAt"], before["createdAt"], "{after:#}");
@@ -428,8 +426,7 @@ async fn a_client_that_cannot_ask_is_told_who_can() {
 async fn a_cancelled_task_takes_back_what_it_had_added() {
     let world = World::new().await;
     let client = Client::of(&world).await;
-    let hold = json!({"endpoint": "add_items", "count": 1, "latency_after_ms": 1_500});
-    world.fault(hold).await;
+    world.hold("add_items", "latency_after_ms").await;
     let task = client
         .begin("sync_track", song(CLOCKS, world.empty()))
         .await;
@@ -437,6 +434,8 @@ async fn a_cancelled_task_takes_back_what_it_had_added() {
     until("the add takes effect", async || world.effective_adds() == 1).await;
     client.cancel(id).await.unwrap();
     client.cancel(id).await.expect("once more is as well");
+    tokio::time::sleep(HELD_ON).await;
+    world.let_go().await;
     let told = client.stands(id, "cancelled").await;
     let message = told["statusMessage"].as_str().unwrap();
     assert!(message.contains("taken out again"), "{told:#}");

@@ -11,7 +11,7 @@ use serde_json::json;
 use temporalio_client::{NamespacedClient, WorkflowCountOptions, WorkflowDescribeOptions};
 use tokio::process::Command;
 
-use crate::support::{CLOCKS, World, ended, engine_binary, song, stands, start, until};
+use crate::support::{CLOCKS, HELD_MS, World, ended, engine_binary, song, stands, start, until};
 
 /// Syncs whose sign-in has ended. On the new path they wait for it; on the old one they failed.
 async fn signed_out(world: &World, launch: &Launch, count: usize) -> (Server, Vec<String>) {
@@ -69,10 +69,11 @@ async fn with_100_percent_new_syncs_take_the_new_path_and_those_under_way_keep_t
         .await
         .unwrap();
     world
-        .fault(json!({"endpoint": "search", "count": 1, "latency_after_ms": 1_500}))
+        .fault(json!({"endpoint": "search", "count": 2, "latency_after_ms": HELD_MS}))
         .await;
     let under_way = start(&old, song(CLOCKS, world.empty())).await;
-    world.until_asked("search", 1).await;
+    // The first is given up, and made again.
+    world.until_asked("search", 2).await;
     world
         .tokens(json!({"expire_access": true, "revoke_refresh": true}))
         .await;

@@ -110,7 +110,7 @@ async fn only_sync(server: &Server) -> String {
 #[tokio::test]
 async fn a_running_batch_is_shown_live_and_its_end_too() {
     let stage = Stage::new().await;
-    stage.slow_down(1_000).await;
+    stage.slow_down(3_000).await;
     let songs = &songs()[..12];
     let playlist = stage.world.empty();
     let call = json!({"tracks": rows(songs), "playlist": playlist});
@@ -126,6 +126,7 @@ async fn a_running_batch_is_shown_live_and_its_end_too() {
         now.contains("more searched") && now != early
     })
     .await;
+    stage.world.let_go().await;
 
     page.reads("completed").await;
     page.reads("12 added").await;
@@ -244,7 +245,7 @@ async fn a_review_that_is_answered_in_the_chat_goes_from_the_view() {
 #[tokio::test]
 async fn a_cancel_works_and_asks_first() {
     let stage = Stage::new().await;
-    stage.slow_down(1_000).await;
+    stage.slow_down(3_000).await;
     let call = json!({"tracks": certain(&songs()[..60]), "playlist": stage.world.empty()});
     let page = stage.show("sync_playlist", &call).await;
     page.reads("more searched").await;
@@ -310,7 +311,7 @@ async fn a_long_list_is_read_page_by_page() {
 #[tokio::test]
 async fn a_killed_server_is_told_of_and_survived() {
     let stage = Stage::new().await;
-    stage.slow_down(400).await;
+    stage.slow_down(3_000).await;
     let call = json!({"tracks": rows(&songs()[..20]), "playlist": stage.world.empty()});
     let page = stage.show("sync_playlist", &call).await;
     page.reads("more searched").await;
@@ -319,6 +320,7 @@ async fn a_killed_server_is_told_of_and_survived() {
 
     let server = serve(&stage.world).await;
     stage.host.turn_to(&server);
+    stage.world.let_go().await;
     page.reads("completed").await;
     page.reads("20 added").await;
     assert!(!page.text().await.contains("tried again"));

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::{
     batches::{songs, uri_of},
-    support::{World, ended, start},
+    support::{HELD_ON, World, ended, start},
 };
 
 /// Each way in which a search within the workflow's own task can end, and how it goes on from there.
@@ -110,9 +110,7 @@ pub(crate) async fn walk_the_placings(world: &World) -> Vec<(&'static str, Strin
     ];
     for (number, (path, endpoint, killed, cancelled)) in held.into_iter().enumerate() {
         let asked = world.asked(endpoint).len();
-        world
-            .fault(json!({"endpoint": endpoint, "count": 1, "latency_after_ms": 1_500}))
-            .await;
+        world.hold(endpoint, "latency_after_ms").await;
         let id = start(&server, call(100 + number)).await;
         world.until_asked(endpoint, asked + 1).await;
         if cancelled {
@@ -123,6 +121,8 @@ pub(crate) async fn walk_the_placings(world: &World) -> Vec<(&'static str, Strin
             server.kill().await.unwrap();
             server = world.serve().await;
         }
+        tokio::time::sleep(HELD_ON).await;
+        world.let_go().await;
         let status = ended(&server, &id).await["status"].clone();
         assert_eq!(status == "cancelled", cancelled, "{path}: {status}");
         paths.push((path, id));

@@ -37,6 +37,21 @@ async fn slow_batch(world: &World, server: &Server) -> String {
     start_batch(server, batch).await
 }
 
+/// The same, which finds nothing before [`go_slowly`].
+async fn held_batch(world: &World, server: &Server) -> String {
+    world.hold("search", "latency_ms").await;
+    let batch = json!({"tracks": rows(&songs()[..120]), "playlist": world.empty()});
+    start_batch(server, batch).await
+}
+
+async fn go_slowly(world: &World) {
+    world.lift_faults().await;
+    world
+        .fault(json!({"endpoint": "search", "count": 0, "latency_ms": 150}))
+        .await;
+    world.order("release", Value::Null).await;
+}
+
 pub(crate) async fn subscribe(assistant: &Assistant, uri: &str) -> Result<(), rmcp::ServiceError> {
     let params = SubscribeRequestParams::new(uri);
     assistant.peer().subscribe(params).await
@@ -90,7 +105,7 @@ async fn a_session_hears(over: Over) {
     let world = World::new().await;
     let server = world.serve().await;
     let mut assistant = assistant(&world, over, Era::Sessions).await;
-    let id = slow_batch(&world, &server).await;
+    let id = held_batch(&world, &server).await;
     let (uri, report) = (format!("sync://{id}"), format!("sync://{id}/report.json"));
     subscribe(&assistant, &uri).await.unwrap();
     subscribe(&assistant, &uri).await.expect("twice is once");
@@ -100,6 +115,7 @@ async fn a_session_hears(over: Over) {
     subscribe(&assistant, &quiet).await.unwrap();
     let params = UnsubscribeRequestParams::new(&quiet);
     assistant.peer().unsubscribe(params).await.unwrap();
+    go_slowly(&world).await;
 
     let (mut of_sync, mut of_report, mut of_quiet, mut seen) = (0, 0, 0, Vec::new());
     loop {
@@ -149,7 +165,7 @@ async fn a_stream_hears(over: Over) {
     let world = World::new().await;
     let server = world.serve().await;
     let mut assistant = assistant(&world, over, Era::Requests).await;
-    let id = slow_batch(&world, &server).await;
+    let id = held_batch(&world, &server).await;
     let (uri, report) = (format!("sync://{id}"), format!("sync://{id}/report.csv"));
     let mut stream = listen(&assistant, &[&uri, &report, "segue://health"]).await;
     let accepted = stream.acknowledged().resource_subscriptions.clone();
@@ -159,6 +175,7 @@ async fn a_stream_hears(over: Over) {
         "health tells no changes"
     );
     let mut another = listen(&assistant, &[&uri]).await;
+    go_slowly(&world).await;
     let (mut of_sync, mut of_report) = (0, 0);
     loop {
         let heard = next(&mut stream).await.expect("it is open");
@@ -218,10 +235,11 @@ async fn a_sync_that_waits_is_watched_over_a_kill_of_the_engine() {
     let world = World::new().await;
     let server = world.serve().await;
     let assistant = Assistant::start(&world.launch(), Era::Requests).await;
-    let id = slow_batch(&world, &server).await;
+    let id = held_batch(&world, &server).await;
     let uri = format!("sync://{id}");
     let mut stream = listen(&assistant, &[&uri]).await;
     next(&mut stream).await.expect("the first look");
+    go_slowly(&world).await;
     crate::support::kill(crate::support::engine_of(&world));
     until("the end is told", async || {
         next(&mut stream).await.expect("it stays open");
