@@ -40,19 +40,26 @@ pub fn is_chosen(sync_id: &str, share: f64) -> bool {
 }
 
 /// How the engine knows this worker. With a version, the engine gives it work only once an operator
-/// has made that version the current one, and moves running syncs to it.
-pub(crate) fn deployment(version: Option<&str>) -> Option<WorkerDeploymentOptions> {
+/// has made that version the current one, and moves running syncs to it. Without one it is named by
+/// the release of Segue.
+pub(crate) fn deployment(version: Option<&str>) -> WorkerDeploymentOptions {
+    let Some(version) = version else {
+        return unversioned();
+    };
     let version = WorkerDeploymentVersion::builder()
         .deployment_name(DEPLOYMENT.to_owned())
-        .build_id(version?.to_owned())
+        .build_id(version.to_owned())
         .build();
-    Some(
-        WorkerDeploymentOptions::new(version)
-            .use_worker_versioning(true)
-            // A sync may wait for a day. Patches keep it whole on its way to the next version.
-            .default_versioning_behavior(VersioningBehavior::AutoUpgrade)
-            .build(),
-    )
+    WorkerDeploymentOptions::new(version)
+        .use_worker_versioning(true)
+        // A sync may wait for a day. Patches keep it whole on its way to the next version.
+        .default_versioning_behavior(VersioningBehavior::AutoUpgrade)
+        .build()
+}
+
+/// The SDK's own name for a build is a checksum, for which each start would read the whole program.
+pub(crate) fn unversioned() -> WorkerDeploymentOptions {
+    WorkerDeploymentOptions::from_build_id(env!("CARGO_PKG_VERSION").to_owned())
 }
 
 #[cfg(test)]

@@ -152,22 +152,23 @@ pub async fn run(
         .tuner(slots)
         .patch_activation_callback(versions::canary(settings.canary))
         .graceful_shutdown_period(GRACE)
-        .maybe_deployment_options(versions::deployment(version))
+        .deployment_options(versions::deployment(version))
         .build();
     let mut letters = WorkerOptions::new(DEAD_LETTER_QUEUE)
         .register_workflow::<DeadLetter>()?
         .sticky_queue_schedule_to_start_timeout(STICKY_TIMEOUT)
-        .maybe_deployment_options(versions::deployment(version))
+        .deployment_options(versions::deployment(version))
         .build();
     let mut budget = WorkerOptions::new(BUDGET_QUEUE)
         .register_workflow::<CallBudget>()?
         .register_workflow::<TokenBudget>()?
         .sticky_queue_schedule_to_start_timeout(STICKY_TIMEOUT)
-        .maybe_deployment_options(versions::deployment(version))
+        .deployment_options(versions::deployment(version))
         .build();
     // Calls in the sessions that this process holds, and in no other's.
     let mut sessions = WorkerOptions::new(&session_queue)
         .register_activities(session_activities)
+        .deployment_options(versions::unversioned())
         .activity_task_poller_behavior(PollerBehavior::SimpleMaximum(1))
         .graceful_shutdown_period(GRACE)
         .build();
@@ -284,6 +285,6 @@ fn notices_options(
         .sticky_queue_schedule_to_start_timeout(STICKY_TIMEOUT)
         .tuner(slots)
         .graceful_shutdown_period(GRACE)
-        .maybe_deployment_options(versions::deployment(version))
+        .deployment_options(versions::deployment(version))
         .build())
 }
