@@ -233,8 +233,8 @@ where
 }
 
 /// Time for an attempt within a workflow's own task, which has 10 s. The attempt keeps to less by itself: this is for
-/// one that stands still.
-const WITHIN_TASK: Duration = Duration::from_secs(8);
+/// one that stands still. After 8 s of a task the SDK asks the engine for more time.
+const WITHIN_TASK: Duration = Duration::from_millis(7_500);
 
 /// Makes a single attempt within the workflow's own task: no task of its own to be kept, handed over and waited
 /// for. Until it has ended the workflow hears of nothing, so its time is short.

@@ -1,6 +1,7 @@
 //! What happens to every request for Spotify: it is logged, and it meets the faults on order.
 
 use std::future::ready;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::{StreamExt as _, stream};
 use serde_json::Value;
+use tokio::sync::futures::Notified;
 use url::form_urlencoded;
 
 use super::api::TookEffect;
@@ -66,10 +68,12 @@ pub(crate) async fn intercept(
         query: query.to_owned(),
         uris: uris(endpoint, query, &body),
     });
+    // From here on it is let go by a release, also by one that comes before it is held.
+    let mut released = pin!(world.released.notified());
     let fault = locked(&world.faults).take(endpoint);
     let fault = fault.as_ref();
 
-    hold(fault.map_or(0, |fault| fault.latency_ms), &world).await;
+    hold(fault.map_or(0, |fault| fault.latency_ms), released.as_mut()).await;
     if fault.and_then(|fault| fault.drop) == Some(DropWhen::Before) {
         return close();
     }
@@ -84,7 +88,8 @@ pub(crate) async fn intercept(
     if response.extensions().get::<TookEffect>().is_some() {
         pen.took_effect();
     }
-    hold(fault.map_or(0, |fault| fault.latency_after_ms), &world).await;
+    let after = fault.map_or(0, |fault| fault.latency_after_ms);
+    hold(after, released.as_mut()).await;
     if fault.and_then(|fault| fault.drop) == Some(DropWhen::After) {
         return close();
     }
@@ -99,9 +104,8 @@ pub(crate) async fn intercept(
 }
 
 /// Waits until the time is over, or the request is let go.
-async fn hold(ms: u64, world: &World) {
+async fn hold(ms: u64, released: Pin<&mut Notified<'_>>) {
     if ms > 0 {
-        let released = world.released.notified();
         // In time or before it: it goes on either way.
         let _ = tokio::time::timeout(Duration::from_millis(ms), released).await;
     }

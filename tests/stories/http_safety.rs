@@ -13,7 +13,7 @@ use tokio::{
 use crate::{
     issuer::{AUDIENCE, Issuer, Key, unsigned},
     raw_http::{Answer, HttpServer, call, list_tools},
-    support::{World, until},
+    support::{PATIENCE, World, until},
 };
 
 /// By when a client that never ends its request is done with.
@@ -141,13 +141,15 @@ async fn with_a_token_made_every_call_needs_one_and_a_revoked_one_ends_at_once()
     open.write_all(stream.as_bytes()).await.unwrap();
     let mut heard = Vec::new();
     until("the stream is open", async || {
-        let _ = open.read_buf(&mut heard).await.unwrap();
+        let more = timeout(PATIENCE, open.read_buf(&mut heard)).await;
+        assert_ne!(more.unwrap().unwrap(), 0, "it ends: {heard:?}");
         String::from_utf8_lossy(&heard).contains("event: endpoint")
     })
     .await;
     token(&world, &["revoke", &ann]).await;
     let revoked = Instant::now();
-    open.read_to_end(&mut heard).await.unwrap();
+    let rest = timeout(PATIENCE, open.read_to_end(&mut heard)).await;
+    rest.expect("it ends").unwrap();
     let heard = String::from_utf8_lossy(&heard);
     assert!(heard.contains("the token is no longer good"), "{heard:?}");
     until("the revoked token is refused", async || {

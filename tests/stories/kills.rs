@@ -4,7 +4,8 @@
 use serde_json::{Value, json};
 
 use crate::support::{
-    CLOCKS, HELD_ON, World, all, ended, engine_of, held, kill, processes, song, start, until,
+    CLOCKS, HELD_MS, HELD_ON, World, all, ended, engine_of, held, kill, processes, song, start,
+    until,
 };
 
 /// A moment of a sync: the request of this number at this endpoint, held before it takes effect,
@@ -119,7 +120,9 @@ async fn the_serving_process_is_killed_while_it_undoes() {
         let undo = moment("remove_items", 1, hold);
         let world = World::new().await;
         world.fault(undo.fault()).await;
-        world.hold("add_items", "latency_after_ms").await;
+        world
+            .fault(json!({"endpoint": "add_items", "latency_after_ms": HELD_MS}))
+            .await;
         let server = world.serve().await;
         let id = start(&server, song(CLOCKS, world.empty())).await;
         until("the add takes effect", async || world.effective_adds() == 1).await;
@@ -127,6 +130,8 @@ async fn the_serving_process_is_killed_while_it_undoes() {
             .call("cancel_sync", json!({"sync_id": id}))
             .await
             .unwrap();
+        tokio::time::sleep(HELD_ON).await;
+        world.order("release", Value::Null).await;
         undo.comes(&world).await;
         server.kill().await.unwrap();
 

@@ -193,11 +193,11 @@ async fn a_schedule_that_fires_while_the_worker_is_away_leaves_out_what_would_ov
     server.end().await.unwrap();
 }
 
-/// Waits until the engine has asked a run to end.
+/// Waits until the engine has asked the batch of a run to end.
 async fn a_run_is_cancelled(world: &World) {
     let engine = world.engine().await;
     until("a run is cancelled", async || {
-        let runs = recorded(&engine, "WorkflowType = 'ScheduledSync'").await;
+        let runs = recorded(&engine, "WorkflowType = 'BatchSync'").await;
         let mut events = runs.iter().flat_map(|run| &run.events);
         events.any(|event| {
             let Some(attributes) = &event.attributes else {

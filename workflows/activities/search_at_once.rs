@@ -18,7 +18,7 @@ pub(super) const MOST: usize = 20;
 const LEAVE: Duration = Duration::from_millis(500);
 
 /// Time to be connected: the first call of a process starts the upstream's own.
-const CONNECTION: Duration = Duration::from_secs(2);
+const CONNECTION: Duration = Duration::from_millis(1_500);
 
 /// Time for the answer. Spotify takes a fraction of a second.
 const ANSWER: Duration = Duration::from_secs(2);
@@ -46,9 +46,13 @@ impl Activities {
         let Some(leave) = self.upstream.leave_to_search_within(LEAVE).await else {
             return Ok(AtOnce::NotNow);
         };
-        let leave = match self.upstream.connected_within(CONNECTION, leave).await? {
-            Some(leave) => leave,
-            None => return Ok(AtOnce::NotNow),
+        let connected = tokio::select! {
+            connected = self.upstream.connected_within(CONNECTION, leave) => connected?,
+            // A worker that stops does not wait for what it will not use.
+            () = self.stopping.cancelled() => None,
+        };
+        let Some(leave) = connected else {
+            return Ok(AtOnce::NotNow);
         };
         Ok(
             match self

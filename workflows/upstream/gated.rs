@@ -58,20 +58,16 @@ impl GatedUpstream {
         self.gate.pass_within(time, Group::Search).await
     }
 
-    /// The same leave, if there is a connection within this time. One that takes longer is not broken off: the next
-    /// call has it.
-    #[expect(clippy::disallowed_methods, reason = "in an activity")]
+    /// The same leave, if there is a connection within this time.
     pub(crate) async fn connected_within(
         &self,
         time: Duration,
         leave: Pass,
     ) -> Result<Option<Pass>, UpstreamError> {
-        let upstream = self.upstream.clone();
-        let connecting = tokio::spawn(async move { upstream.connect().await });
-        match timeout(time, connecting).await {
-            Ok(Ok(Err(error))) => self.judge(leave, Endpoint::Search, Err(error)).await,
-            Ok(Ok(Ok(()))) => Ok(Some(leave)),
-            Ok(Err(_)) | Err(_) => Ok(None),
+        match timeout(time, self.upstream.connect()).await {
+            Ok(Ok(())) => Ok(Some(leave)),
+            Ok(Err(error)) => self.judge(leave, Endpoint::Search, Err(error)).await,
+            Err(_) => Ok(None),
         }
     }
 

@@ -341,17 +341,23 @@ impl Upstream {
         self.connected().await.map(drop)
     }
 
-    /// The live connection, made anew when there is none.
+    /// The live connection, made anew when there is none. One that is being made is not broken off by a caller who
+    /// waits no longer: the next one has it.
+    #[expect(clippy::disallowed_methods, reason = "in an activity")]
     async fn connected(&self) -> Result<Arc<Connection>, UpstreamError> {
-        let mut slot = self.connection.lock().await;
+        let mut slot = Arc::clone(&self.connection).lock_owned().await;
         if let Some(live) = slot.as_ref().filter(|connection| !connection.is_closed()) {
             return Ok(Arc::clone(live));
         }
         *slot = None;
-        let opened =
-            Arc::new(Connection::open(&self.endpoint, self.forced_profile.as_deref()).await?);
-        *slot = Some(Arc::clone(&opened));
-        Ok(opened)
+        let (endpoint, profile) = (self.endpoint.clone(), self.forced_profile.clone());
+        let opening = tokio::spawn(async move {
+            let opened = Arc::new(Connection::open(&endpoint, profile.as_deref()).await?);
+            *slot = Some(Arc::clone(&opened));
+            Ok(opened)
+        });
+        let broken = |_| Err(UpstreamError::unavailable("the connection broke off"));
+        opening.await.unwrap_or_else(broken)
     }
 
     async fn call(

@@ -143,7 +143,7 @@ async fn a_request_that_is_released_goes_on_at_once() {
     let client = Client::new().await;
     for name in ["latency_ms", "latency_after_ms"] {
         client.order(json!({"endpoint": "me", name: 600_000})).await;
-        // One that has only just arrived is not held yet, so it is released until it is answered.
+        // Released until it is answered: whoever comes first.
         let releases = async {
             loop {
                 client.control("/_sim/release", Value::Null).await;
@@ -153,6 +153,7 @@ async fn a_request_that_is_released_goes_on_at_once() {
         let status = tokio::select! {
             (status, _) = client.get("/v1/me") => status,
             () = releases => unreachable!(),
+            () = tokio::time::sleep(Duration::from_secs(30)) => panic!("{name}: it is held on"),
         };
         assert_eq!(status, StatusCode::OK, "{name}");
     }
