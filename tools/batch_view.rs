@@ -221,9 +221,16 @@ async fn ended(client: &Client, view: SyncView) -> Result<SyncView, ToolError> {
             view.next_step = Some(error.next_step);
             view
         }
-        Ended::Broken(message) => view::broken(view, message),
+        Ended::Broken(message) => SyncView {
+            next_step: Some(START_AGAIN.to_owned()),
+            ..view::broken(view, message)
+        },
     })
 }
+
+/// What to do about a batch that the engine ended.
+pub(crate) const START_AGAIN: &str =
+    "Start it again with sync_playlist; what is in the playlist is not added twice.";
 
 /// How a batch ended.
 pub(crate) enum Ended {

@@ -41,8 +41,9 @@ pub(crate) struct Params {
 
 #[tool_router(router = cancel_sync_router, vis = "pub(crate)")]
 impl Segue {
-    /// Stops a sync at its next step and takes out again what it had added itself; a track that was
-    /// in the playlist before stays. A dead-lettered sync is discarded.
+    /// Stops a sync at its next step. Of one song, or of a batch that is all or nothing (atomic), what it had added
+    /// itself is taken out again; what any other batch has added stays, and message says how much that is. A track
+    /// that was in the playlist before stays always. A dead-lettered sync is discarded.
     #[tool(
         title = "Cancel a sync",
         input_schema = schema_for_type::<Params>(),
@@ -88,7 +89,7 @@ impl Segue {
         };
         let sentence = match after.status {
             status if status.is_open() => format!(
-                "The sync is being cancelled. {} Call get_sync_progress to see what was undone.",
+                "The sync is being cancelled. {} Call get_sync_progress to see what became of it.",
                 after.message
             ),
             SyncStatus::Failed if before.status == SyncStatus::DeadLettered => {

@@ -9,7 +9,7 @@ Segue adds songs to Spotify playlists durably: once a tool has answered with a s
 - completed with success false: no match was good enough and nothing was added; tell the user best_candidate and why. After any other end, message says what is in the playlist.
 - A sync that waits has not failed: waiting_for_rate_limit and waiting_for_upstream go on by themselves at waiting_until, waiting_for_sign_in when the user has run `segue login`.
 - Uncertain matches: on_ambiguous skip leaves them out, ai lets a model choose, review asks the user. At waiting_for_review call list_reviews, show the candidates side by side, and give the user's choice to review_match; never choose for them. list_answers and forget_answer: what is remembered of that.
-- To stop and undo: cancel_sync; what was in the playlist before stays. To try again what failed or is dead_lettered: retry_failed.
+- To stop: cancel_sync; it takes out what a single song or an atomic batch had added, what another batch has added stays. To try again what failed or is dead_lettered: retry_failed.
 - Again and again (keep every week's Discover Weekly, mirror a playlist): schedule_sync; list_schedules tells what came of it.
 - Syncs do not move: get_health says what is wrong, and what to do.";
 

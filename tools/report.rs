@@ -188,7 +188,7 @@ impl Sources {
                 return Err(ToolError::wrong_state(
                     sync_id,
                     format!("The batch was ended by the engine: {message}."),
-                    "Start it again with sync_playlist; what is in the playlist is not added twice.",
+                    batch_view::START_AGAIN,
                 ));
             }
         };
@@ -269,16 +269,16 @@ impl Sources {
         sync_id: &str,
         most: usize,
     ) -> Result<Vec<ReportRow>, ToolError> {
-        let is_missing = |fate: Fate| {
-            matches!(
-                fate,
-                Fate::Uncertain
-                    | Fate::WaitingForReview
-                    | Fate::Declined
-                    | Fate::NotFound
-                    | Fate::Failed
-                    | Fate::TakenOut
-            )
+        let is_missing = |fate: Fate| match fate {
+            Fate::Uncertain
+            | Fate::WaitingForReview
+            | Fate::Declined
+            | Fate::NotFound
+            | Fate::Failed
+            | Fate::TakenOut => true,
+            // Its turn will not come any more.
+            Fate::Pending => self.ended,
+            _ => false,
         };
         let mut missing = Vec::new();
         for (page, fates) in (0..).zip(&self.fates) {
@@ -288,6 +288,21 @@ impl Sources {
             if fates.chars().map(Fate::of_letter).any(is_missing) {
                 let rows = self.page(client, sync_id, page).await?.unwrap_or_default();
                 missing.extend(rows.into_iter().filter(|row| is_missing(row.outcome)));
+            }
+        }
+        if self.ended && missing.len() < most {
+            let done = self
+                .fates
+                .iter()
+                .map(|page| page.chars().count())
+                .sum::<usize>();
+            let places = done as u32..;
+            for (place, source) in places.zip(never_reached(client, sync_id).await?) {
+                let row = Row {
+                    source,
+                    found: Found::Nothing,
+                };
+                missing.push(self.row(place, row, Fate::Pending, None));
             }
         }
         missing.truncate(most);
@@ -328,7 +343,7 @@ impl Sources {
         };
         let undecided = matches!(
             outcome,
-            Fate::Uncertain | Fate::WaitingForReview | Fate::Declined
+            Fate::Uncertain | Fate::WaitingForReview | Fate::Declined | Fate::Pending
         );
         let (matched, candidates) = match (self.chosen.get(place), &row.found) {
             (Some(pick), _) | (None, Found::Match(pick)) => {

@@ -255,7 +255,7 @@ pub(crate) async fn run(
         Ok(outcome) => view.ended_with(outcome),
         Err(WorkflowGetResultError::Cancelled { .. }) => {
             view.status = SyncStatus::Cancelled;
-            view.message = "It was cancelled before it had read its source.".to_owned();
+            view.message = "It was cancelled before it had come to an end.".to_owned();
         }
         Err(WorkflowGetResultError::Failed(failure)) => {
             let known = match &*failure {

@@ -450,10 +450,17 @@ async fn with_failure(
     }
     if let Some(closed) = closed {
         view.message = match closed {
-            LetterClosed::Retried { sync_id, .. } => {
-                let message = format!("The sync failed, and was brought to its end as {sync_id}.");
-                view.retried_by = Some(sync_id);
-                message
+            LetterClosed::Retried { sync_id, outcome } => {
+                // What its retry came to is what the user asked for.
+                view.success = Some(outcome.success);
+                view.spotify_track_id = outcome.spotify_track_id;
+                view.spotify_track_uri = outcome.spotify_track_uri;
+                view.best_candidate = outcome.best_candidate;
+                view.retried_by = Some(sync_id.clone());
+                format!(
+                    "The sync failed, and was brought to its end as {sync_id}: {}",
+                    outcome.message
+                )
             }
             LetterClosed::Discarded => "The sync failed, and was discarded.".to_owned(),
         };

@@ -31,7 +31,7 @@ use crate::{
     activities::{Activities, BatchActivities, NewPlaylist, Payer},
     batch::{
         BatchInput, BatchOutcome, BatchProgress, Counts, FailedBatch, Fate, Known, OnAmbiguous,
-        Phase, SoFar, SourcePage, Target,
+        Phase, ROWS_A_PAGE, SoFar, SourcePage, Target,
     },
     batch_page::{BatchPage, PageFound, PageInput},
     names,
@@ -252,7 +252,8 @@ impl BatchSync {
             });
             let number = ctx.state(|batch| batch.so_far.pages_done);
             let (mut fates, picks) = Self::decide(ctx, &rows);
-            let placed = Self::place(ctx, number, &mut fates, &picks).await;
+            let numbers: Vec<u32> = (number * ROWS_A_PAGE as u32..).take(fates.len()).collect();
+            let placed = Self::place(ctx, number, &numbers, &mut fates, &picks).await;
             Self::note_page(ctx, &fates, found.retries);
             placed?;
             Self::ask(ctx, number, rows, &fates).await?;

@@ -143,6 +143,16 @@ impl ScheduledSync {
                 ),
             });
         }
+        if news.no_tracks > 0 {
+            outcome.tell(format!(
+                "{} of the source cannot be added: no songs of Spotify's own, such as local files, or songs that \
+                 Spotify no longer has.",
+                match news.no_tracks {
+                    1 => "One entry".to_owned(),
+                    n => format!("{n} entries"),
+                }
+            ));
+        }
         if news.left > 0 {
             outcome.tell(format!("{} are left to the next run.", songs(news.left)));
         }
@@ -297,8 +307,16 @@ impl ScheduledSync {
             outcome.removed += u32::try_from(track_uris.len()).unwrap_or_default();
         }
         if outcome.removed > 0 {
+            if outcome.memory.forget_others() {
+                outcome.tell(
+                    "What was there under another id is looked at again by the next run."
+                        .to_owned(),
+                );
+            }
             let removed = songs(outcome.removed);
-            outcome.tell(format!("{removed} that left the source were taken out."));
+            outcome.tell(format!(
+                "{removed} that left the source are in the playlist no more."
+            ));
         }
     }
 
@@ -351,20 +369,29 @@ impl RunOutcome {
         for (row, fate) in rows.iter().zip(&fates) {
             match fate {
                 Fate::Added => self.memory.note(row, keeps_ours),
-                Fate::AlreadyThere
-                | Fate::AlreadyThereAsAnother
-                | Fate::Uncertain
-                | Fate::Declined
-                | Fate::NotFound => self.memory.note(row, false),
+                Fate::AlreadyThereAsAnother => self.note_another(row, keeps_ours),
+                Fate::AlreadyThere | Fate::Uncertain | Fate::Declined | Fate::NotFound => {
+                    self.memory.note(row, false)
+                }
                 Fate::Repeated => {}
                 _ => _ = open.is_repeated(row),
             }
         }
-        // A repetition of one that failed is no other row.
+        // A repetition of one that failed is no other row, and one of the same id is no other song.
+        let mut own = Known::default();
         for (row, fate) in rows.iter().zip(&fates) {
-            if *fate == Fate::Repeated && !open.has_row(row) {
-                self.memory.note(row, false);
+            if *fate != Fate::Repeated {
+                own.is_repeated(row);
+            } else if !open.has_row(row) {
+                self.note_another(row, keeps_ours && !own.has_row(row));
             }
+        }
+    }
+
+    fn note_another(&mut self, row: &SourceTrack, keeps_ours: bool) {
+        self.memory.note(row, false);
+        if keeps_ours {
+            self.memory.as_another.is_repeated(row);
         }
     }
 }

@@ -78,6 +78,8 @@ pub enum BodyFault {
     Endless,
     /// A page with the right total, and nothing on it.
     NoItems,
+    /// A page of a playlist whose first song Spotify no longer has.
+    FirstGone,
     /// The right songs, with ids and URIs that are none.
     WrongIds,
     /// Other songs than those that were found, as many of them.
@@ -91,13 +93,17 @@ impl BodyFault {
         match self {
             Self::Malformed | Self::Truncated | Self::Empty | Self::Huge | Self::Endless => true,
             Self::NoItems => matches!(endpoint, Search | PlaylistItems | MyPlaylists),
+            Self::FirstGone => endpoint == PlaylistItems,
             Self::WrongIds | Self::Unrelated => endpoint == Search,
         }
     }
 
     /// Whether it spoils the JSON of a good answer, which a refusal does not have.
     fn needs_success(self) -> bool {
-        matches!(self, Self::NoItems | Self::WrongIds | Self::Unrelated)
+        matches!(
+            self,
+            Self::NoItems | Self::FirstGone | Self::WrongIds | Self::Unrelated
+        )
     }
 }
 
@@ -296,6 +302,7 @@ mod tests {
             json!({"endpoint": "any", "count": 1, "skip": 0, "body": "endless"}),
             json!({"endpoint": "search", "count": 1, "skip": 0, "body": "wrong_ids"}),
             json!({"endpoint": "search", "count": 1, "skip": 0, "body": "unrelated"}),
+            json!({"endpoint": "playlist_items", "count": 1, "skip": 0, "body": "first_gone"}),
         ] {
             let book = book(json!([order.clone()]));
             assert_eq!(json!(book.remaining()), json!([order]));
@@ -322,6 +329,7 @@ mod tests {
             json!({"endpoint": "any", "body": "wrong_ids"}),
             json!({"endpoint": "playlist_items", "body": "unrelated"}),
             json!({"endpoint": "search", "body": "no_items", "status": 500}),
+            json!({"endpoint": "search", "body": "first_gone"}),
         ] {
             let fault: Fault = serde_json::from_value(order.clone()).unwrap();
             assert!(FaultBook::default().order(vec![fault]).is_err(), "{order}");

@@ -187,6 +187,11 @@ async fn spoil(response: Response, fault: BodyFault, world: &World) -> Response 
             Body::from_stream(stream::once(ready(body)).chain(drops).map(Ok::<_, &str>))
         }
         BodyFault::NoItems => rewritten(&body, |items| items.clear()),
+        BodyFault::FirstGone => rewritten(&body, |items| {
+            if let Some(first) = items.first_mut() {
+                (first["item"], first["track"]) = (Value::Null, Value::Null);
+            }
+        }),
         BodyFault::WrongIds => rewritten(&body, |items| {
             for (song, wrong) in items.iter_mut().zip(WRONG_IDS.iter().cycle()) {
                 song["id"] = Value::from(*wrong);

@@ -66,7 +66,7 @@ pub(crate) async fn playlist_of(world: &World, songs: &[Track]) -> String {
     made["id"].as_str().expect("an id").to_owned()
 }
 
-async fn report(server: &Server, view: &Value) -> Vec<Value> {
+pub(crate) async fn report(server: &Server, view: &Value) -> Vec<Value> {
     let uri = view["batch"]["report"].as_str().expect("a report");
     let report = server.read(uri).await.expect("the report");
     let report: Value = serde_json::from_str(&report).expect("JSON");
@@ -317,6 +317,8 @@ async fn cancelled_half_way_an_atomic_batch_leaves_the_playlist_as_it_was() {
             assert!(counts["taken_out"].as_u64() >= Some(100), "{counts:#}");
         } else {
             assert!((100..300).contains(&told), "{told}");
+            let message = view["message"].as_str().unwrap();
+            assert!(message.contains("What was added stays"), "{message}");
             // The rest can be had later.
             let rest = json!({"sync_id": id, "wait_seconds": 45});
             let rest = server.call("retry_failed", rest).await.unwrap();
@@ -366,9 +368,43 @@ async fn all_or_nothing_takes_out_what_was_added_when_a_song_is_not_found() {
         (&json!("completed"), &json!(false))
     );
     assert!(world.in_playlist(world.empty()).is_empty(), "{view:#}");
-    assert!(
-        view["message"].as_str().unwrap().contains("all or nothing"),
-        "{view:#}"
-    );
+    let message = view["message"].as_str().unwrap();
+    assert!(message.contains("is as it was before"), "{message}");
+    server.end().await.unwrap();
+}
+
+/// It comes out from the end, page by page, and the second of them is refused.
+#[tokio::test]
+async fn what_could_not_be_taken_out_again_is_told_row_by_row_and_brought_home_by_a_retry() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let songs = songs();
+    let mut source = certain(&songs[..300]);
+    source.push(json!({"title": "Zzyzx Nonesuch Qwv", "artist": "Nobody Of That Name"}));
+    world
+        .fault(json!({"endpoint": "remove_items", "skip": 1, "count": 0, "status": 403}))
+        .await;
+    let call = json!({"tracks": source, "playlist": world.empty(), "atomic": true});
+    let id = start_batch(&server, call).await;
+    let view = ended(&server, &id).await;
+    let counts = &view["batch"]["counts"];
+    assert_eq!(world.in_playlist(world.empty()).len(), 200, "{view:#}");
+    let told = ["added", "taken_out", "failed", "not_found"].map(|fate| counts[fate].as_u64());
+    assert_eq!(told, [100, 100, 100, 1].map(Some), "{view:#}");
+    let rows = report(&server, &view).await;
+    assert_eq!(outcomes(&rows[..100]), ["added"; 100]);
+    assert_eq!(outcomes(&rows[100..200]), ["failed"; 100]);
+    assert_eq!(outcomes(&rows[200..300]), ["taken_out"; 100]);
+    assert!(rows[100]["reason"].is_string(), "{:#}", rows[100]);
+
+    world.lift_faults().await;
+    let retry = json!({"sync_id": id, "wait_seconds": 45});
+    let retry = server.call("retry_failed", retry).await.unwrap();
+    assert_eq!(retry["success"], true, "{retry:#}");
+    let mut there = world.in_playlist(world.empty());
+    there.sort();
+    let mut all: Vec<String> = songs[..300].iter().map(uri_of).collect();
+    all.sort();
+    assert_eq!(there, all);
     server.end().await.unwrap();
 }

@@ -66,6 +66,9 @@ async fn a_sync_out_of_attempts_is_kept_and_brought_home_later() {
         ended(&server, &id).await["status"] == "failed"
     })
     .await;
+    let closed = ended(&server, &id).await;
+    assert_eq!(closed["success"], true, "it is in the playlist: {closed:#}");
+    assert_eq!(closed["spotify_track_uri"], CLOCKS.2, "{closed:#}");
     until("the list is empty", async || {
         listed("dead_lettered").await.is_empty()
     })

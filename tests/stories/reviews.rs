@@ -5,7 +5,7 @@ use segue_spotify::sim::catalog::Track;
 use serde_json::{Value, json};
 
 use crate::{
-    batches::{exported, songs, uri_of},
+    batches::{exported, report, songs, uri_of},
     support::{CLOCKS, World, ended, stands, start, start_batch, until},
 };
 
@@ -308,6 +308,12 @@ async fn a_batch_that_is_cancelled_takes_its_questions_back() {
     let view = ended(&server, &id).await;
     assert_eq!(view["status"], "cancelled", "{view:#}");
     assert_eq!(view["batch"]["counts"]["pending"], 2, "a retry asks again");
+    for row in report(&server, &view).await {
+        if row["outcome"] == "pending" {
+            assert!(row["matched"].is_null(), "nobody chose it: {row:#}");
+            assert!(row["candidates"][0].is_object(), "{row:#}");
+        }
+    }
     assert!(reviews_open(&server, &id, 0).await.is_empty());
     assert_eq!(world.in_playlist(playlist), there, "what is in stays");
 }

@@ -246,6 +246,54 @@ async fn a_run_that_is_cancelled_by_the_next_hands_on_what_it_has_done() {
     server.end().await.unwrap();
 }
 
+#[tokio::test]
+async fn what_the_source_has_and_nobody_can_add_is_told() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let source = playlist_of(&world, &songs()[..3]).await;
+    let call = json!({"source_playlist": source, "playlist": world.empty()});
+    let id = schedule(&server, call).await;
+    world
+        .fault(json!({"endpoint": "playlist_items", "body": "first_gone"}))
+        .await;
+    let ran = run(&server, &id).await;
+    assert_eq!(ran["added"], 2, "{ran:#}");
+    let message = ran["message"].as_str().unwrap();
+    assert!(
+        message.contains("One entry of the source cannot be added"),
+        "{message}"
+    );
+    server.end().await.unwrap();
+}
+
+/// Spotify has many a recording under several ids, and its lists change from one to the other.
+#[tokio::test]
+async fn a_mirror_follows_a_song_whose_id_has_changed() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let [old, new] = ["02XnQdf7sipaKBBHixz3Zp", "3FF6jZY1wDHXJUUN18qsLx"]
+        .map(|id| format!("spotify:track:{id}"));
+    let source = playlist_of(&world, &songs()[..1]).await;
+    world.refill(&source, std::slice::from_ref(&old)).await;
+    let call = json!({
+        "source_playlist": source, "playlist": world.empty(), "remove_gone": true,
+    });
+    let id = schedule(&server, call).await;
+    assert_eq!(run(&server, &id).await["added"], 1);
+    world.refill(&source, std::slice::from_ref(&new)).await;
+    let second = run(&server, &id).await;
+    assert_eq!(second["removed"], 1, "{second:#}");
+    assert!(
+        second["message"].as_str().unwrap().contains("another id"),
+        "{second:#}"
+    );
+    let third = run(&server, &id).await;
+    assert_eq!(third["added"], 1, "{third:#}");
+    assert_eq!(world.in_playlist(world.empty()), [new]);
+    assert_eq!(run(&server, &id).await["new_songs"], 0);
+    server.end().await.unwrap();
+}
+
 async fn schedule_every(server: &Server, call: Value) -> String {
     let made = server.call("schedule_sync", call).await.expect("made");
     assert_eq!(

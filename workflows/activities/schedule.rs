@@ -144,11 +144,15 @@ impl ScheduleActivities {
                     "the upstream server has no tool that lists what is in a playlist",
                 ));
             };
-            let rows = read.tracks.into_iter().map(row_of).collect();
+            let rows: Vec<_> = read.tracks.into_iter().map(row_of).collect();
+            let no_tracks = read
+                .total
+                .saturating_sub(u32::try_from(rows.len()).unwrap_or(u32::MAX));
             let news = news_of(rows, &source.memory)
                 .map_err(|error| UpstreamError::new(ErrorCode::Internal, error.to_string()))?;
             Ok(News {
                 notify: self.notify,
+                no_tracks,
                 ..news
             })
         })

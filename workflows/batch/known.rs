@@ -85,6 +85,11 @@ impl Known {
         self.hashes.extend(&other.hashes);
     }
 
+    /// Forgets what another knows.
+    pub fn forget(&mut self, other: &Self) {
+        self.hashes.retain(|hash| !other.hashes.contains(hash));
+    }
+
     /// Takes in what another knows, but for what a third does.
     pub fn merge_but(&mut self, other: &Self, third: &Self) {
         self.hashes.extend(other.hashes.difference(&third.hashes));

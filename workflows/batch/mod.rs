@@ -149,6 +149,9 @@ pub struct SoFar {
     /// Ids of the tracks that were added, 22 characters each: for an undo.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub added: String,
+    /// Their rows, in the same order; none from an older build.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub added_rows: Vec<u32>,
     /// When the batch was started.
     pub started_at: Timestamp,
     /// Attempts that had to be repeated.

@@ -5,7 +5,7 @@ use temporalio_sdk::{WorkflowCancellationToken, WorkflowContext};
 use super::{BatchSync, CHANGE};
 use crate::{
     activities::{BatchActivities, PagePlacement},
-    batch::{Fate, Phase, Pick, ROWS_A_PAGE},
+    batch::{Fate, Phase, Pick, ROWS_A_PAGE, SoFar},
     error::{ErrorCode, SyncError},
     names,
     place_page::{PagePlaced, PlacePage, PlacePageInput},
@@ -20,10 +20,11 @@ const PLAYLIST_HOLDS: u32 = 10_000;
 const ID_LENGTH: usize = 22;
 
 impl BatchSync {
-    /// Adds what is to be added of a page, when its turn has come.
+    /// Adds what is to be added of these rows of a page, when its turn has come.
     pub(super) async fn place(
         ctx: &WorkflowContext<Self>,
         page: u32,
+        rows: &[u32],
         fates: &mut [Fate],
         picks: &[(usize, Pick)],
     ) -> Result<(), StepFailure> {
@@ -55,7 +56,7 @@ impl BatchSync {
         for ((place, _), letter) in picks.iter().zip(placed.fates.chars()) {
             fates[*place] = Fate::of_letter(letter);
         }
-        ctx.state_mut(|batch| batch.take_in(page, &placed, picks));
+        ctx.state_mut(|batch| batch.take_in((page, rows), &placed, picks));
         match placed.error {
             _ if placed.cancelled => Err(StepFailure::Cancelled { tried: true }),
             // One that is about the playlist, and not about a track, would meet every page.
@@ -87,7 +88,12 @@ impl BatchSync {
     }
 
     /// Takes in what came of a page in the playlist.
-    fn take_in(&mut self, page: u32, placed: &PagePlaced, picks: &[(usize, Pick)]) {
+    fn take_in(
+        &mut self,
+        (page, rows): (u32, &[u32]),
+        placed: &PagePlaced,
+        picks: &[(usize, Pick)],
+    ) {
         let so_far = &mut self.so_far;
         so_far.entries = placed.entries;
         so_far.known.merge_but(&placed.known, &so_far.ours);
@@ -96,9 +102,10 @@ impl BatchSync {
             so_far.page_errors.push((page, error.clone()));
         }
         if self.input.options.atomic {
-            for ((_, pick), letter) in picks.iter().zip(placed.fates.chars()) {
+            for ((place, pick), letter) in picks.iter().zip(placed.fates.chars()) {
                 if Fate::of_letter(letter) == Fate::Added {
                     so_far.added.push_str(&pick.track.id);
+                    so_far.added_rows.extend(rows.get(*place));
                 }
             }
         }
@@ -115,30 +122,64 @@ impl BatchSync {
         Self::enter(ctx, Phase::Undo);
         // A token of its own, or the undo would be cancelled with the rest.
         let token = WorkflowCancellationToken::new();
-        let (playlist_id, added) =
-            ctx.state(|batch| (batch.so_far.playlist_id.clone(), batch.so_far.added.clone()));
+        let (playlist_id, added, rows) = ctx.state(|batch| {
+            let so_far = &batch.so_far;
+            let (added, rows) = (so_far.added.clone(), so_far.added_rows.clone());
+            (so_far.playlist_id.clone(), added, rows)
+        });
         let ids: Vec<String> = added
             .as_bytes()
             .chunks(ID_LENGTH)
             .map(|id| format!("spotify:track:{}", String::from_utf8_lossy(id)))
             .collect();
+        // An older build kept no rows.
+        let rows = Some(rows).filter(|rows| rows.len() == ids.len());
+        let mut rows = rows.as_deref().unwrap_or_default().rchunks(ROWS_A_PAGE);
         for track_uris in ids.rchunks(ROWS_A_PAGE) {
             let activity = || BatchActivities::take_out_page;
             let taken = run_step(ctx, CHANGE, &token, activity, |_| {
                 PagePlacement::to_take_out(playlist_id.clone(), track_uris.to_vec())
             })
             .await;
+            let rows = rows.next().unwrap_or_default();
             if let Err(StepFailure::Failed(error)) = taken {
+                ctx.state_mut(|batch| batch.miss(rows, &error));
                 ctx.state_mut(|batch| batch.so_far.undo_error = Some(error));
                 return;
             }
+            ctx.state_mut(|batch| {
+                for row in rows {
+                    batch.set_fate(*row, Fate::TakenOut);
+                }
+            });
         }
         ctx.state_mut(|batch| {
             let taken_out = Fate::TakenOut.letter().to_string();
             let so_far = &mut batch.so_far;
             so_far.fates = so_far.fates.replace(Fate::Added.letter(), &taken_out);
             so_far.added.clear();
+            so_far.added_rows.clear();
         });
+    }
+
+    /// Nobody knows whether the tracks of these rows are still in the playlist: a retry looks for them.
+    fn miss(&mut self, rows: &[u32], error: &SyncError) {
+        for row in rows {
+            self.set_fate(*row, Fate::Failed);
+            let page = row / ROWS_A_PAGE as u32;
+            let errors = &mut self.so_far.page_errors;
+            if !errors.iter().any(|(with_error, _)| *with_error == page) {
+                errors.push((page, error.clone()));
+            }
+        }
+    }
+}
+
+impl SoFar {
+    /// Whether of each track it is known whether it is in the playlist. One that was refused is not.
+    pub(super) fn is_sure_of_all(&self) -> bool {
+        let refused = |(_, error): &(u32, SyncError)| error.code == ErrorCode::InvalidRequest;
+        self.page_errors.iter().all(refused)
     }
 }
 

@@ -101,7 +101,16 @@ fn story_of(counts: &Counts, status: SyncStatus, options: &BatchOptions, so_far:
         _ => of,
     };
     if options.atomic && counts.missed() > 0 && so_far.undo_error.is_none() {
-        sentences.push_str(" It was to be all or nothing: the playlist is as it was before.");
+        sentences.push_str(match so_far.is_sure_of_all() {
+            true => " It was to be all or nothing: the playlist is as it was before.",
+            false => {
+                " It was to be all or nothing: what it had added for sure was taken out again. Of the tracks that \
+                 failed some may be in the playlist all the same; look there, and take them out in Spotify."
+            }
+        });
+    }
+    if status == SyncStatus::Cancelled && !options.atomic && counts.added > 0 {
+        sentences.push_str(" What was added stays in the playlist.");
     }
     if !so_far.model.is_none() {
         let Usage { calls, .. } = so_far.model;

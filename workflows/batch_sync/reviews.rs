@@ -166,9 +166,9 @@ impl BatchSync {
     async fn take_verdicts(ctx: &WorkflowContext<Self>) -> Result<(), StepFailure> {
         while let Some((page, verdicts)) = ctx.state_mut(Self::next_verdicts) {
             let (mut fates, picks) = ctx.state_mut(|batch| batch.heard(&verdicts));
-            let placed = Self::place(ctx, page, &mut fates, &picks).await;
-            let rows = verdicts.iter().map(|(row, _)| *row);
-            Self::note_verdicts(ctx, page, &rows.zip(fates).collect::<Vec<_>>());
+            let rows: Vec<u32> = verdicts.iter().map(|(row, _)| *row).collect();
+            let placed = Self::place(ctx, page, &rows, &mut fates, &picks).await;
+            Self::note_verdicts(ctx, page, &rows.into_iter().zip(fates).collect::<Vec<_>>());
             placed?;
         }
         Ok(())
@@ -257,7 +257,7 @@ impl BatchSync {
         letter.map_or(Fate::Pending, |&letter| Fate::of_letter(letter.into()))
     }
 
-    fn set_fate(&mut self, row: u32, fate: Fate) {
+    pub(super) fn set_fate(&mut self, row: u32, fate: Fate) {
         let place = row as usize;
         if place < self.so_far.fates.len() {
             let letter = fate.letter().to_string();

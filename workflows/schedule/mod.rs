@@ -142,6 +142,10 @@ pub struct Memory {
     /// only where tracks are taken out again.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub ours: String,
+    /// Those of the rows whose song was in the target under another id, or stood in the source under one. Kept only
+    /// where tracks are taken out again: with the other one gone, these are new again.
+    #[serde(default, skip_serializing_if = "Known::is_empty")]
+    pub as_another: Known,
     /// The playlist that the first run made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub playlist_id: Option<String>,
@@ -159,6 +163,13 @@ impl Memory {
         if let Some(id) = row.spotify_id.as_deref().filter(|_| added) {
             self.ours.push_str(id);
         }
+    }
+
+    /// Tracks have been taken out: what is there as another may be there no more. Whether it forgot anything.
+    pub(crate) fn forget_others(&mut self) -> bool {
+        let others = std::mem::take(&mut self.as_another);
+        self.known.forget(&others);
+        !others.is_empty()
     }
 }
 

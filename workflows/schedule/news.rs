@@ -26,6 +26,9 @@ pub struct News {
     /// Rows of an export file that could not be read.
     #[serde(default)]
     pub unreadable: u32,
+    /// Entries of a playlist that are no tracks of Spotify's catalogue.
+    #[serde(default)]
+    pub no_tracks: u32,
     /// The first of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_unreadable: Option<UnreadableRow>,
@@ -64,6 +67,9 @@ pub fn news_of(rows: Vec<SourceTrack>, before: &Memory) -> Result<News, NotPacke
     let (old, new): (Vec<_>, Vec<_>) = rows.iter().partition(|row| before.known.has_row(row));
     for row in old {
         news.memory.known.is_repeated(row);
+        if before.as_another.has_row(row) {
+            news.memory.as_another.is_repeated(row);
+        }
     }
     let mut size = 0;
     for page in new.chunks(ROWS_A_PAGE) {
