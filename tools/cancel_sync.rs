@@ -1,4 +1,4 @@
-//! `cancel_sync`: stops a sync and undoes what it did; discards one that is dead-lettered.
+//! `cancel_sync`: stops a sync, and undoes what a single song or an atomic batch did; discards one that is dead-lettered.
 
 use std::time::Duration;
 
@@ -32,8 +32,8 @@ const SHORT_WAIT: Duration = Duration::from_millis(700);
 pub(crate) struct Params {
     /// The id that sync_track answered, or that list_syncs shows.
     pub sync_id: String,
-    /// Seconds to wait until everything is undone, 0 to 45. Default 0: answer at once; the undo
-    /// goes on by itself either way.
+    /// Seconds to wait until it has stopped, and has undone what is to be undone, 0 to 45. Default 0: answer at
+    /// once; that goes on by itself either way.
     #[serde(default)]
     #[schemars(range(max = waiting::LONGEST_WAIT_SECONDS))]
     pub wait_seconds: Option<u32>,

@@ -290,14 +290,10 @@ impl Sources {
                 missing.extend(rows.into_iter().filter(|row| is_missing(row.outcome)));
             }
         }
-        if self.ended && missing.len() < most {
-            let done = self
-                .fates
-                .iter()
-                .map(|page| page.chars().count())
-                .sum::<usize>();
-            let places = done as u32..;
-            for (place, source) in places.zip(never_reached(client, sync_id).await?) {
+        let done: usize = self.fates.iter().map(|page| page.chars().count()).sum();
+        let done = done as u32;
+        if self.ended && missing.len() < most && done < self.counts.total {
+            for (place, source) in (done..).zip(never_reached(client, sync_id).await?) {
                 let row = Row {
                     source,
                     found: Found::Nothing,

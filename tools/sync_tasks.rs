@@ -197,7 +197,9 @@ impl SyncTasks {
 fn ended(view: SyncView) -> Result<Standing, TaskError> {
     let result = answer::result(&view.message, &view);
     let mut result = result.map_err(|error| TaskError::Engine(error.message.into_owned()))?;
-    if matches!(view.status, SyncStatus::Failed | SyncStatus::DeadLettered) {
+    // One that was brought home by a retry is a success.
+    let failed = matches!(view.status, SyncStatus::Failed | SyncStatus::DeadLettered);
+    if failed && view.success != Some(true) {
         result.is_error = Some(true);
     }
     Ok(Standing::Completed {

@@ -455,6 +455,9 @@ async fn with_failure(
                 view.success = Some(outcome.success);
                 view.spotify_track_id = outcome.spotify_track_id;
                 view.spotify_track_uri = outcome.spotify_track_uri;
+                view.confidence_score = outcome.confidence_score;
+                view.match_method = outcome.match_method;
+                view.already_present = Some(outcome.already_present);
                 view.best_candidate = outcome.best_candidate;
                 view.retried_by = Some(sync_id.clone());
                 format!(

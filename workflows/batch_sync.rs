@@ -157,6 +157,7 @@ impl BatchSync {
             known: Known::default(),
             ours: Known::default(),
             added: String::new(),
+            added_rows: Vec::new(),
             ..self.so_far.clone()
         }
     }

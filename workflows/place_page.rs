@@ -83,6 +83,9 @@ pub struct PagePlaced {
     /// Why some of them failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<SyncError>,
+    /// Some of those that failed may be in the playlist all the same.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unsure: bool,
     /// It was cancelled before it came to its end.
     #[serde(default)]
     pub cancelled: bool,
@@ -141,6 +144,8 @@ struct Placing {
     cancelled: bool,
     /// The answer of an add was lost.
     in_doubt: bool,
+    /// What was added was not seen, or could not be looked for.
+    unsure: bool,
 }
 
 impl Placing {
@@ -152,6 +157,7 @@ impl Placing {
             error: None,
             cancelled: false,
             in_doubt: false,
+            unsure: false,
             input,
         }
     }
@@ -306,6 +312,7 @@ impl Placing {
         {
             self.error = Some(error.clone());
             seen = verify(false).await;
+            self.unsure = seen.as_ref().is_ok_and(|seen| !seen.missing.is_empty());
         }
         match seen {
             Ok(seen) => {
@@ -326,6 +333,7 @@ impl Placing {
                     "{}; the tracks may be in the playlist all the same",
                     error.message.trim_end_matches('.')
                 );
+                self.unsure = true;
                 for place in expected {
                     self.fates[place] = Fate::Failed;
                 }
@@ -341,6 +349,7 @@ impl Placing {
             known: self.known,
             entries: self.entries,
             error: self.error,
+            unsure: self.unsure,
             cancelled: self.cancelled,
             retries,
         }

@@ -311,7 +311,10 @@ impl PlaceTrack {
         let in_doubt = !done && !verifying;
         let place = |before: Before| {
             let tried = before.tried || in_doubt;
-            Self::placement(ctx, end, Before { tried, ..before })
+            Placement {
+                acknowledged: !in_doubt,
+                ..Self::placement(ctx, end, Before { tried, ..before })
+            }
         };
         match run_step(ctx, UNDO, &fresh, || Activities::take_out, place).await {
             Ok(taken) if taken.was_there => {
@@ -329,6 +332,7 @@ impl PlaceTrack {
             look_from,
             tried_before: before.tried,
             waited_before: before.waited,
+            acknowledged: false,
         })
     }
 

@@ -113,9 +113,10 @@ impl ScheduledSync {
         let news = Self::news(ctx, batch).await?;
         let mut outcome = RunOutcome {
             success: true,
-            message: match news.source_rows {
-                0 => "The source is empty.".to_owned(),
-                n => format!(
+            message: match (news.source_rows, news.no_tracks) {
+                (0, 0) => "The source is empty.".to_owned(),
+                (0, _) => "There is no song in the source.".to_owned(),
+                (n, _) => format!(
                     "{} of {} in the source are new.",
                     news.rows + news.left,
                     songs(n)

@@ -137,7 +137,7 @@ pub enum SyncStatus {
     Completed,
     /// Ended by an error that no retry can mend.
     Failed,
-    /// Cancelled, and what it had done is undone where that was possible.
+    /// Cancelled; `message` says what was taken out again, and what stays.
     Cancelled,
     /// Ran out of attempts; kept whole until it is retried or discarded.
     DeadLettered,

@@ -373,6 +373,29 @@ async fn all_or_nothing_takes_out_what_was_added_when_a_song_is_not_found() {
     server.end().await.unwrap();
 }
 
+#[tokio::test]
+async fn all_or_nothing_vouches_for_the_playlist_only_if_it_knows() {
+    for (fault, words) in [
+        (json!({"status": 403}), "is as it was before"),
+        (
+            json!({"no_effect": true}),
+            "may be in the playlist all the same",
+        ),
+    ] {
+        let world = World::new().await;
+        let server = world.serve().await;
+        let mut fault = fault;
+        (fault["endpoint"], fault["count"]) = (json!("add_items"), json!(0));
+        world.fault(fault).await;
+        let call =
+            json!({"tracks": certain(&songs()[..3]), "playlist": world.empty(), "atomic": true});
+        let view = ended(&server, &start_batch(&server, call).await).await;
+        let message = view["message"].as_str().unwrap();
+        assert!(message.contains(words), "{view:#}");
+        server.end().await.unwrap();
+    }
+}
+
 /// It comes out from the end, page by page, and the second of them is refused.
 #[tokio::test]
 async fn what_could_not_be_taken_out_again_is_told_row_by_row_and_brought_home_by_a_retry() {

@@ -59,6 +59,29 @@ async fn before_during_and_after_the_add_of_a_new_track() {
     all(HOLDS.map(|hold| cancelled_at(hold, false))).await;
 }
 
+/// Spotify may show an add a moment late. What it has acknowledged is taken out all the same.
+#[tokio::test]
+async fn an_add_that_is_not_shown_yet_is_taken_out_too() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    world.fault(held("playlist_items", 1, "latency_ms")).await;
+    let id = start(&server, song(CLOCKS, world.empty())).await;
+    world.until_asked("playlist_items", 2).await;
+    let call = json!({"sync_id": id});
+    server.call("cancel_sync", call).await.unwrap();
+    world.lift_faults().await;
+    world
+        .fault(json!({"endpoint": "playlist_items", "count": 0, "body": "first_gone"}))
+        .await;
+    world.order("release", Value::Null).await;
+    let view = ended(&server, &id).await;
+    assert_eq!(view["status"], "cancelled", "{view:#}");
+    let undone = view["undone"].as_str().unwrap();
+    assert!(undone.contains("taken out again"), "{view:#}");
+    assert!(world.in_playlist(world.empty()).is_empty(), "{view:#}");
+    server.end().await.unwrap();
+}
+
 /// The answer of the add is lost, or the process is killed, when the cancellation has been asked
 /// for: the engine does not repeat such an attempt, and the undo must come all the same.
 #[tokio::test]

@@ -85,6 +85,9 @@ pub struct Placement {
     /// Time has passed since the last look: somebody else may have added the track meanwhile.
     #[serde(default)]
     pub waited_before: bool,
+    /// An add was acknowledged: it is to be taken out also where Spotify does not show it yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub acknowledged: bool,
 }
 
 impl Placement {
@@ -279,17 +282,15 @@ impl Activities {
                 // Time for an add whose answer was lost to arrive.
                 attempt::pause(SETTLE).await;
             }
-            let seen = self.present(&place).await?;
-            if seen.present {
+            let was_there = place.acknowledged || self.present(&place).await?.present;
+            if was_there {
                 let leave = self.upstream.leave_to_change().await?;
                 in_time(&ctx, "remove")?;
                 self.upstream
                     .remove(leave, &place.playlist_id, &[&place.track_uri])
                     .await?;
             }
-            Ok(TakenOut {
-                was_there: seen.present,
-            })
+            Ok(TakenOut { was_there })
         })
         .await
     }

@@ -27,7 +27,7 @@ pub enum Fate {
     Declined,
     /// Spotify has no such track.
     NotFound,
-    /// It could not be searched or added.
+    /// It could not be searched or added, or not be taken out again.
     Failed,
     /// It had been added, and was taken out again.
     TakenOut,

@@ -160,6 +160,9 @@ pub struct SoFar {
     /// Why pages failed, by their number.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub page_errors: Vec<(u32, SyncError)>,
+    /// Some of the tracks that failed may be in the playlist all the same.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unsure: bool,
     /// Why what was added could not be taken out again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undo_error: Option<SyncError>,

@@ -1,11 +1,13 @@
 //! The part of a batch that changes the playlist: pages go in, and out again if it was to be all or nothing.
 
+use std::collections::BTreeSet;
+
 use temporalio_sdk::{WorkflowCancellationToken, WorkflowContext};
 
 use super::{BatchSync, CHANGE};
 use crate::{
     activities::{BatchActivities, PagePlacement},
-    batch::{Fate, Phase, Pick, ROWS_A_PAGE, SoFar},
+    batch::{Fate, Phase, Pick, ROWS_A_PAGE},
     error::{ErrorCode, SyncError},
     names,
     place_page::{PagePlaced, PlacePage, PlacePageInput},
@@ -52,7 +54,10 @@ impl BatchSync {
         ctx.state_mut(|batch| batch.placing = Some(id));
         let placed = started.result().await;
         ctx.state_mut(|batch| batch.placing = None);
-        let placed = placed.map_err(|error| of_child(&error))?;
+        let placed = placed.map_err(|error| {
+            ctx.state_mut(|batch| batch.so_far.unsure = true);
+            of_child(&error)
+        })?;
         for ((place, _), letter) in picks.iter().zip(placed.fates.chars()) {
             fates[*place] = Fate::of_letter(letter);
         }
@@ -98,6 +103,7 @@ impl BatchSync {
         so_far.entries = placed.entries;
         so_far.known.merge_but(&placed.known, &so_far.ours);
         so_far.retry_count += placed.retries;
+        so_far.unsure |= placed.unsure;
         if let Some(error) = &placed.error {
             so_far.page_errors.push((page, error.clone()));
         }
@@ -162,24 +168,20 @@ impl BatchSync {
         });
     }
 
-    /// Nobody knows whether the tracks of these rows are still in the playlist: a retry looks for them.
+    /// The tracks of these rows may still be in the playlist: a retry looks for them.
     fn miss(&mut self, rows: &[u32], error: &SyncError) {
+        let mut error = error.clone();
+        error.message = format!(
+            "it may still be in the playlist, for taking it out again failed: {}",
+            error.message
+        );
+        let pages: BTreeSet<u32> = rows.iter().map(|row| row / ROWS_A_PAGE as u32).collect();
         for row in rows {
             self.set_fate(*row, Fate::Failed);
-            let page = row / ROWS_A_PAGE as u32;
-            let errors = &mut self.so_far.page_errors;
-            if !errors.iter().any(|(with_error, _)| *with_error == page) {
-                errors.push((page, error.clone()));
-            }
         }
-    }
-}
-
-impl SoFar {
-    /// Whether of each track it is known whether it is in the playlist. One that was refused is not.
-    pub(super) fn is_sure_of_all(&self) -> bool {
-        let refused = |(_, error): &(u32, SyncError)| error.code == ErrorCode::InvalidRequest;
-        self.page_errors.iter().all(refused)
+        // Before what else a page has met: it is these rows' own reason.
+        let errors = pages.into_iter().map(|page| (page, error.clone()));
+        self.so_far.page_errors.splice(0..0, errors);
     }
 }
 

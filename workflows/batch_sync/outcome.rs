@@ -101,11 +101,11 @@ fn story_of(counts: &Counts, status: SyncStatus, options: &BatchOptions, so_far:
         _ => of,
     };
     if options.atomic && counts.missed() > 0 && so_far.undo_error.is_none() {
-        sentences.push_str(match so_far.is_sure_of_all() {
-            true => " It was to be all or nothing: the playlist is as it was before.",
-            false => {
-                " It was to be all or nothing: what it had added for sure was taken out again. Of the tracks that \
-                 failed some may be in the playlist all the same; look there, and take them out in Spotify."
+        sentences.push_str(match so_far.unsure {
+            false => " It was to be all or nothing: the playlist is as it was before.",
+            true => {
+                " It was to be all or nothing, and some of the tracks that failed may be in the playlist all the \
+                 same; look there, and take them out in Spotify."
             }
         });
     }
@@ -127,7 +127,7 @@ fn story_of(counts: &Counts, status: SyncStatus, options: &BatchOptions, so_far:
     }
     if let Some(error) = &so_far.undo_error {
         sentences.push_str(&format!(
-            " What had been added could not be taken out again ({error}); take it out in Spotify \
+            " Not all that had been added could be taken out again ({error}); take it out in Spotify \
              if you do not want it."
         ));
     }

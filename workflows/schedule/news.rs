@@ -26,12 +26,12 @@ pub struct News {
     /// Rows of an export file that could not be read.
     #[serde(default)]
     pub unreadable: u32,
-    /// Entries of a playlist that are no tracks of Spotify's catalogue.
-    #[serde(default)]
-    pub no_tracks: u32,
     /// The first of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_unreadable: Option<UnreadableRow>,
+    /// Entries of a playlist that are no tracks of Spotify's catalogue.
+    #[serde(default)]
+    pub no_tracks: u32,
     /// What earlier runs left, but for what has left the source.
     pub memory: Memory,
     /// Ids of tracks that earlier runs added and that have left the source, 22 characters each.

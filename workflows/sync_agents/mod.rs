@@ -360,6 +360,7 @@ async fn is_there<W: AgentsAtWork>(
         look_from: 0,
         tried_before: false,
         waited_before: false,
+        acknowledged: false,
     };
     let token = ctx.cancellation_token();
     let seen = run_step(ctx, SEARCH, &token, || Activities::look, |_| place.clone()).await?;
