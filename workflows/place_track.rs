@@ -292,7 +292,12 @@ impl PlaceTrack {
         }
         if !matches!(so_far, Placing::Seen { .. }) {
             ctx.state_mut(|workflow| workflow.progress.step = Step::Verify);
-            run_step(ctx, VERIFY, token, || Activities::verify, place).await?;
+            let seen = run_step(ctx, VERIFY, token, || Activities::verify, place).await;
+            seen.map_err(|failure| match failure {
+                // Also one that waited and was not made: the add was, before it.
+                StepFailure::Cancelled { .. } => StepFailure::Cancelled { tried: true },
+                failed => failed,
+            })?;
         }
         // The last moment at which a cancellation still counts.
         match token.is_cancelled() {

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{CLOCKS, HELD_MS, HELD_ON, World, all, ended, held, song, start, until};
+use crate::support::{
+    CLOCKS, HELD_MS, HELD_ON, World, all, ended, held, song, stands, start, until,
+};
 
 /// Where the sync is held when the cancellation comes: at which of the requests to this endpoint,
 /// and whether that request takes effect first.
@@ -57,6 +59,27 @@ async fn cancelled_at((endpoint, number, hold): (&str, usize, &str), there_befor
 #[tokio::test]
 async fn before_during_and_after_the_add_of_a_new_track() {
     all(HOLDS.map(|hold| cancelled_at(hold, false))).await;
+}
+
+/// Between the add and its verification there may be a wait, in which nothing is tried.
+#[tokio::test]
+async fn while_the_verification_waits() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let limit = json!({"endpoint": "playlist_items", "skip": 1, "count": 0, "status": 429, "retry_after": 8});
+    world.fault(limit).await;
+    let id = start(&server, song(CLOCKS, world.empty())).await;
+    stands(&server, &id, "waiting_for_rate_limit").await;
+    assert_eq!(world.effective_adds(), 1);
+    world.lift_faults().await;
+    let call = json!({"sync_id": id});
+    server.call("cancel_sync", call).await.unwrap();
+    let view = ended(&server, &id).await;
+    assert_eq!(view["status"], "cancelled", "{view:#}");
+    assert!(world.in_playlist(world.empty()).is_empty(), "{view:#}");
+    let undone = view["undone"].as_str().unwrap();
+    assert!(undone.contains("taken out again"), "{view:#}");
+    server.end().await.unwrap();
 }
 
 /// Spotify may show an add a moment late. What it has acknowledged is taken out all the same.
